@@ -1,0 +1,1 @@
+"""The doors into django-oauth-toolkit."""

@@ -1,0 +1,1 @@
+"""Pushed authorization requests (RFC 9126), where django-oauth-toolkit has none of its own."""

@@ -1,0 +1,1 @@
+"""Rules T: whose key is this, and for whom is it trusted?"""

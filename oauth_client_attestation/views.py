@@ -1,0 +1,34 @@
+"""The challenge endpoint (section 6.3; rule C1)."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, JsonResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import View
+
+from .challenges import fresh_challenge
+from .conf import app_settings
+from .core import wire
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+@method_decorator(login_not_required, name="dispatch")
+class ChallengeView(View):
+    """POST, without a body, without a session: a fresh challenge. Anyone may have one; it proves nothing."""
+
+    http_method_names = ("post", "options")
+
+    def post(self, request: HttpRequest) -> JsonResponse:
+        """Return a challenge, or 503 while the server has no issuer to be challenged about.
+
+        :raises Http404: where the endpoint is switched off.
+        """
+        if not app_settings.challenge_endpoint:
+            raise Http404
+        challenge = fresh_challenge()
+        headers = {"Cache-Control": "no-store"}
+        if challenge is None:
+            return JsonResponse({"error": wire.ERROR_TEMPORARILY_UNAVAILABLE}, status=503, headers=headers)
+        return JsonResponse({wire.CHALLENGE_MEMBER: challenge}, headers=headers)

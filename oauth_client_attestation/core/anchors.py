@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import re
@@ -25,7 +24,9 @@ from cryptography.x509 import (
 )
 
 from .certification_path import constrains_subjects, extension, is_for_other_purposes
-from .jose import PublicKey, WeakKey, public_key_of
+from .jwk import WeakKey, public_key_of
+from .keys import PublicKey
+from .strict import encode_base64url
 
 MAX_ANCHORS: Final = 100
 #: Of one subject. A chain names its anchor's subject and nothing else, and each that has it costs a signature.
@@ -130,11 +131,7 @@ def parse_anchors(pem: str | bytes) -> list[TrustAnchor]:
 
 def name_digest(name: Name) -> str:
     """Return SHA-256 of a distinguished name in DER, base64url, 43 characters: what names are compared by."""
-    return _base64url(hashlib.sha256(name.public_bytes()).digest())
-
-
-def _base64url(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
+    return encode_base64url(hashlib.sha256(name.public_bytes()).digest())
 
 
 def _anchor(encoded: bytes, position: int) -> TrustAnchor:
@@ -145,7 +142,7 @@ def _anchor(encoded: bytes, position: int) -> TrustAnchor:
         certificate = load_der_x509_certificate(octets)
         _check_profile(certificate, position)
         return TrustAnchor(
-            fingerprint=_base64url(certificate.fingerprint(SHA256())),
+            fingerprint=encode_base64url(certificate.fingerprint(SHA256())),
             subject=_printable(certificate.subject.rfc4514_string()),
             subject_digest=name_digest(certificate.subject),
             not_before=certificate.not_valid_before_utc,

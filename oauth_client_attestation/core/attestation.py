@@ -17,21 +17,12 @@ from .claims import (
     text,
 )
 from .errors import ClientAttestationError, Reason
-from .jose import (
-    MAC_ALGORITHMS,
-    InvalidKey,
-    InvalidSignature,
-    MalformedJwt,
-    PrivateKey,
-    PublicKey,
-    SharedSecret,
-    WeakKey,
-    parse_public_key,
-    parse_unverified,
-    verify_signature,
-)
+from .jose import InvalidSignature, parse_unverified, verify_signature
+from .jwk import InvalidKey, PrivateKey, WeakKey, parse_public_key
+from .keys import MAC_ALGORITHMS, PublicKey, SharedSecret
 from .memory import AttestationMemory, RememberedAttestation
 from .results import Policy, SignedAttestation, TrustedKey, UnverifiedAttestation, VerifiedAttestation
+from .strict import MalformedJwt
 
 MAX_CLIENT_ID_LENGTH: Final = 255
 MAX_KEY_ID_LENGTH: Final = 255

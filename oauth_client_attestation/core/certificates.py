@@ -14,7 +14,8 @@ from cryptography.x509 import Certificate, load_der_x509_certificate
 from .anchors import MAX_CERTIFICATE_OCTETS, TrustAnchor, name_digest
 from .certification_path import UntrustedPath, check_path, check_signatures
 from .errors import ClientAttestationError, Reason
-from .jose import PublicKey, public_key_of
+from .jwk import public_key_of
+from .keys import PublicKey
 
 #: In one ``x5c``. Ecosystems use one to three.
 MAX_CERTIFICATES: Final = 5

@@ -40,7 +40,7 @@ from cryptography.x509 import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store
 
-from .jose import public_key_of
+from .jwk import public_key_of
 
 #: Purposes whose certificates are handed out to, or held by, those who are no attesters.
 _OTHER_PURPOSES: Final = frozenset(

@@ -7,7 +7,6 @@ first sixteen of an HMAC-SHA256 over purpose, audience, time and random octets. 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .errors import ClientAttestationError, Reason
+from .strict import MalformedJwt, decode_base64url, encode_base64url
 
 _TIME_OCTETS: Final = 8
 _RANDOM_OCTETS: Final = 16
@@ -39,7 +39,7 @@ class Challenges:
     def issue(self, now: float) -> str:
         """Return a new challenge. ``now`` is in seconds since the epoch."""
         body = int(now).to_bytes(_TIME_OCTETS, "big") + secrets.token_bytes(_RANDOM_OCTETS)
-        return _encode(body + self._tag(self.keys[0], body))
+        return encode_base64url(body + self._tag(self.keys[0], body))
 
     def match(self, challenge: str, *, now: float, clock_skew: int) -> float:
         """Return the last moment at which ``challenge`` is good, in seconds since the epoch.
@@ -64,17 +64,13 @@ class Challenges:
         return hmac.digest(key, message, hashlib.sha256)[:_TAG_OCTETS]
 
 
-def _encode(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
-
-
 def _octets(challenge: str) -> bytes:
-    if len(challenge) != _LENGTH or not challenge.isascii():
+    if len(challenge) != _LENGTH:
         raise ClientAttestationError(Reason.CHALLENGE_UNKNOWN)
     try:
-        octets = base64.b64decode(challenge + "=" * (-_LENGTH % 4), altchars=b"-_", validate=True)
-    except ValueError as error:
+        octets = decode_base64url(challenge)
+    except MalformedJwt as error:
         raise ClientAttestationError(Reason.CHALLENGE_UNKNOWN) from error
-    if _encode(octets) != challenge:  # one challenge has one spelling
+    if encode_base64url(octets) != challenge:  # one challenge has one spelling
         raise ClientAttestationError(Reason.CHALLENGE_UNKNOWN)
     return octets

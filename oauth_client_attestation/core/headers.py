@@ -1,6 +1,6 @@
-"""Rules H: the request's header fields, counted, measured and matched before anything is parsed.
+"""Rules H, and D1: the request's header fields, counted, measured and matched before anything is parsed.
 
-Section 4, 5.1 and 7 of the draft; RFC 9651 section 3.3.4 for the grammar.
+Section 4, 5 and 7 of the draft; RFC 9651 section 3.3.4 and RFC 9449 section 4.1 for the grammar.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Final
 
 from .errors import ClientAttestationError, Reason
 
-# A compact JWS is three base64url runs; as a Structured Field Token it starts with a letter (H3). Neither
-# grammar knows comma, space, quote or semicolon, so joined duplicates and parameters cannot pass.
-_COMPACT_JWT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+#: A compact JWS is three base64url runs; as a Structured Field Token it starts with a letter (H3). Neither
+#: grammar knows comma, space, quote or semicolon, so joined duplicates and parameters cannot pass.
+COMPACT_JWT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,24 @@ class HeaderFields:
 
 @dataclass(frozen=True, slots=True)
 class PresentedTokens:
-    """Two compact JWTs, not yet parsed."""
+    """Two compact JWTs, not yet parsed: an attestation and what is to prove possession of its key.
+
+    :ivar proof: the PoP JWT; in combined mode the DPoP proof.
+    :ivar combined: whether this is combined mode (D1).
+    """
 
     attestation: str
-    pop: str
+    proof: str
+    combined: bool = False
 
 
 def read_fields(fields: HeaderFields, *, max_length: int) -> PresentedTokens:
-    """Return the attestation and the PoP of a request in normal mode.
+    """Return the attestation of a request and the proof that goes with it.
+
+    Beside a PoP JWT, a DPoP proof is none of the attestation's business; without one, it is the proof (D1).
 
     :param max_length: the most characters either value may have (H4).
-    :raises ClientAttestationError: for anything but exactly one well-formed value of each (H2 to H4, H6); for
-        an attestation beside a DPoP proof alone, which is combined mode (D2).
+    :raises ClientAttestationError: for anything but exactly one well-formed value of each (H2 to H4, H6).
     """
     if not fields.attestation:
         raise ClientAttestationError(Reason.POP_WITHOUT_ATTESTATION)  # H6
@@ -60,7 +66,12 @@ def read_fields(fields: HeaderFields, *, max_length: int) -> PresentedTokens:
         too_large=Reason.ATTESTATION_FIELD_TOO_LARGE,
     )
     if not fields.pop:
-        raise ClientAttestationError(Reason.COMBINED_MODE_NOT_OFFERED if fields.dpop else Reason.POP_MISSING)
+        if not fields.dpop:
+            raise ClientAttestationError(Reason.POP_MISSING)
+        try:
+            return PresentedTokens(attestation, read_dpop(fields, max_length=max_length), combined=True)
+        except ClientAttestationError as error:
+            raise error.of_client_authentication() from error
     pop = _single(
         fields.pop,
         max_length,
@@ -71,6 +82,20 @@ def read_fields(fields: HeaderFields, *, max_length: int) -> PresentedTokens:
     return PresentedTokens(attestation, pop)
 
 
+def read_dpop(fields: HeaderFields, *, max_length: int) -> str:
+    """Return the DPoP proof of a request that has the field (D3).
+
+    :raises ClientAttestationError: for anything but exactly one well-formed value.
+    """
+    return _single(
+        fields.dpop,
+        max_length,
+        repeated=Reason.DPOP_FIELD_REPEATED,
+        malformed=Reason.DPOP_FIELD_MALFORMED,
+        too_large=Reason.DPOP_FIELD_TOO_LARGE,
+    )
+
+
 def _single(values: Sequence[str], max_length: int, *, repeated: Reason, malformed: Reason, too_large: Reason) -> str:
     if len(values) != 1:  # H2
         raise ClientAttestationError(repeated)
@@ -79,6 +104,6 @@ def _single(values: Sequence[str], max_length: int, *, repeated: Reason, malform
         raise ClientAttestationError(too_large)
     if "," in value:  # H2, joined by the server
         raise ClientAttestationError(repeated)
-    if not _COMPACT_JWT.fullmatch(value):  # H3
+    if not COMPACT_JWT.fullmatch(value):  # H3
         raise ClientAttestationError(malformed)
     return value

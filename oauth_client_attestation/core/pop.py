@@ -13,11 +13,12 @@ from . import wire
 from .challenge import Challenges
 from .claims import check_crit, check_typ, numeric_date, optional_text, text
 from .errors import ClientAttestationError, Reason
-from .jose import InvalidSignature, MalformedJwt, parse_unverified, verify_signature
+from .jose import InvalidSignature, parse_unverified, verify_signature
 from .results import Policy, VerifiedAttestation, VerifiedProof
+from .strict import MalformedJwt
 
 MAX_JTI_LENGTH: Final = 256
-_MAX_CHALLENGE_LENGTH: Final = 512
+MAX_CHALLENGE_LENGTH: Final = 512
 
 
 def verify_pop(
@@ -82,7 +83,7 @@ def read_challenge(claims: Mapping[str, Any], policy: Policy) -> str | None:
 
 
 def _challenge(claims: Mapping[str, Any], name: str) -> str | None:
-    return optional_text(claims, name, Reason.CHALLENGE_MALFORMED, max_length=_MAX_CHALLENGE_LENGTH)
+    return optional_text(claims, name, Reason.CHALLENGE_MALFORMED, max_length=MAX_CHALLENGE_LENGTH)
 
 
 def _check_times(claims: Mapping[str, Any], challenge_until: float | None, policy: Policy, now: float) -> float:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from .jose import PublicKey, SharedSecret, UnverifiedJwt
+from .jose import UnverifiedJwt
+from .keys import PublicKey, SharedSecret
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,23 @@ class Policy:
     pop_max_age: int = 300
     attestation_max_age: int | None = None
     oldest_revision: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DpopDemands:
+    """What a deployment demands of DPoP proofs (RFC 9449 section 4.3). Durations in seconds.
+
+    :ivar algorithms: JWS algorithms accepted.
+    :ivar nonce: ``required``; ``optional``: a proof may come without one; ``off``: none is looked at. Not where other
+        requests to the same URI are judged by theirs: a used proof is on record only as long as its nonce is good.
+    :ivar clock_skew: how far another clock may be off.
+    :ivar max_age: how old a proof without a nonce may be.
+    """
+
+    algorithms: frozenset[str]
+    nonce: Literal["required", "optional", "off"] = "optional"
+    clock_skew: int = 60
+    max_age: int = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +162,33 @@ class VerifiedProof:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifiedDpopProof:
+    """A DPoP proof that is good now, replay aside (RFC 9449 section 4.3).
+
+    :ivar thumbprint: of the key that signed it: whatever is issued or used with the proof belongs to that key.
+    :ivar jti: the proof's own identifier; with ``thumbprint`` it names the proof.
+    :ivar valid_until: the last moment, in seconds since the epoch, at which the same proof could still be accepted.
+    :ivar nonce: the nonce of this server that it has; None where it has none.
+    """
+
+    thumbprint: str
+    jti: str
+    valid_until: float
+    nonce: str | None
+
+    @property
+    def challenged(self) -> bool:
+        """Whether the proof has a nonce, so that its freshness is this server's word."""
+        return self.nonce is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """The outcome of a verified request: the attestation and the proof that goes with it."""
+    """The outcome of a verified request: the attestation and the proof that goes with it.
+
+    :ivar method: how possession of the instance key was proven, as a client authentication method.
+    """
 
     attestation: VerifiedAttestation
-    proof: VerifiedProof
+    proof: VerifiedProof | VerifiedDpopProof
     method: str

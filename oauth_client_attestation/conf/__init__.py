@@ -12,15 +12,31 @@ from typing import Any, Final
 
 from django.core.signals import setting_changed
 
-from . import admin, attesters, binding, freshness, par, refusals, replay, trust, verification
+from . import (
+    admin,
+    attesters,
+    binding,
+    dpop,
+    freshness,
+    par,
+    refusals,
+    registration,
+    replay,
+    signal,
+    trust,
+    verification,
+)
 from .admin import AdminSettings
 from .attesters import AttesterSettings
 from .binding import BindingSettings
+from .dpop import DpopSettings
 from .freshness import FreshnessSettings
 from .par import PushedRequestSettings
 from .reader import SETTING_NAME
 from .refusals import RefusalSettings
+from .registration import RegistrationSettings
 from .replay import ReplaySettings
+from .signal import SignalSettings
 from .trust import TrustSettings
 from .verification import VerificationSettings
 
@@ -30,24 +46,30 @@ __all__ = ["DEFAULTS", "SETTING_NAME", "ClientAttestationSettings", "app_setting
 DEFAULTS: Final[Mapping[str, Any]] = {
     **verification.DEFAULTS,
     **freshness.DEFAULTS,
+    **dpop.DEFAULTS,
     **attesters.DEFAULTS,
     **trust.DEFAULTS,
     **replay.DEFAULTS,
+    **signal.DEFAULTS,
     **binding.DEFAULTS,
     **par.DEFAULTS,
+    **registration.DEFAULTS,
     **refusals.DEFAULTS,
     **admin.DEFAULTS,
 }
 
 
 class ClientAttestationSettings(
-    VerificationSettings,
     FreshnessSettings,
+    SignalSettings,
+    DpopSettings,
     AttesterSettings,
     TrustSettings,
     ReplaySettings,
+    VerificationSettings,
     BindingSettings,
     PushedRequestSettings,
+    RegistrationSettings,
     RefusalSettings,
     AdminSettings,
 ):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from ..core.jose import ASYMMETRIC_ALGORITHMS
+from ..core.keys import ASYMMETRIC_ALGORITHMS
 
 SETTING_NAME: Final = "OAUTH_CLIENT_ATTESTATION"
 
@@ -49,6 +49,12 @@ class SettingsReader:
         value = self._values[name]
         if not isinstance(value, bool):
             raise self._wrong(name, "True or False")
+        return value
+
+    def _choice(self, name: str, choices: tuple[str, ...]) -> Any:
+        value = self._values[name]
+        if not isinstance(value, str) or value not in choices:
+            raise self._wrong(name, " or ".join(map(repr, choices)))
         return value
 
     @staticmethod

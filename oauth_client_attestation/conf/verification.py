@@ -12,7 +12,7 @@ from .reader import SettingsReader
 
 DEFAULTS: Final = {
     "ISSUER": None,
-    "METHODS": ("attest_jwt_client_auth",),
+    "METHODS": ("attest_jwt_client_auth", "attest_jwt_client_auth_dpop"),
     "ATTESTATION_ALGORITHMS": ("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
     "POP_ALGORITHMS": ("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
     "OLDEST_REVISION": 5,

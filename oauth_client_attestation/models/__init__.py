@@ -7,6 +7,7 @@ from .attesters import (
     Attester,
     AttesterApplication,
     AttesterKey,
+    NewClient,
     TrustAnchor,
 )
 from .bindings import (
@@ -16,11 +17,20 @@ from .bindings import (
     IdTokenBinding,
     RefreshTokenBinding,
 )
+from .confirmations import (
+    AccessTokenConfirmation,
+    AuthorizationCodeConfirmation,
+    DpopPolicy,
+    IdTokenConfirmation,
+    RefreshTokenConfirmation,
+)
 from .instances import ClientInstance
 from .policies import AttestationPolicy, default_methods, validate_methods
 from .proofs import UsedProof
 from .pushed import PushedAuthorizationPolicy, PushedAuthorizationRequest
 from .refusals import Refusal
+from .registrations import BlockedInstance, ClientRegistration
+from .signals import AttestationSignalPolicy, IntrospectedToken
 from .validators import (
     validate_algorithms,
     validate_issuer,
@@ -31,18 +41,28 @@ from .validators import (
 
 __all__ = [
     "AccessTokenBinding",
+    "AccessTokenConfirmation",
     "AttestationPolicy",
+    "AttestationSignalPolicy",
     "Attester",
     "AttesterApplication",
     "AttesterKey",
     "AuthorizationCodeBinding",
+    "BlockedInstance",
+    "AuthorizationCodeConfirmation",
     "ClientInstance",
+    "ClientRegistration",
     "DeviceCodeBinding",
+    "DpopPolicy",
     "IdTokenBinding",
+    "IntrospectedToken",
+    "NewClient",
+    "IdTokenConfirmation",
     "PushedAuthorizationPolicy",
     "PushedAuthorizationRequest",
     "Refusal",
     "RefreshTokenBinding",
+    "RefreshTokenConfirmation",
     "TrustAnchor",
     "UsedProof",
     "default_methods",

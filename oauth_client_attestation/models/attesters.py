@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
@@ -21,14 +22,27 @@ from .validators import (
 MAX_ATTESTATION_AGE: Final = 10 * 366 * 86400
 
 
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    """Stands where an application's primary key does, for a client that is not registered yet.
+
+    :ivar attesters: the names of those that may vouch for it. One that is trusted for all applications is not
+        trusted for what is none.
+    """
+
+    attesters: tuple[str, ...]
+
+
 class AttesterQuerySet(models.QuerySet["Attester"]):
     """Attesters, by whom they may speak for."""
 
     def trusted_for(self, application_id: Any) -> AttesterQuerySet:
         """Return the enabled attesters that are trusted for an application (rule T5).
 
-        :param application_id: its primary key.
+        :param application_id: its primary key, or a :class:`NewClient`.
         """
+        if isinstance(application_id, NewClient):
+            return self.filter(name__in=application_id.attesters, enabled=True)
         linked = AttesterApplication.objects.filter(application_id=application_id).values("attester_id")
         return self.filter(models.Q(all_applications=True) | models.Q(pk__in=linked), enabled=True)
 

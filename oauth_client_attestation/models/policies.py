@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from oauth2_provider.settings import oauth2_settings
 
 from ..core import wire
+from .registrations import ClientRegistration
 
 
 def validate_methods(value: Any) -> None:
@@ -24,7 +25,14 @@ def validate_methods(value: Any) -> None:
 
 def default_methods() -> list[str]:
     """Return the methods of a new policy."""
-    return [wire.METHOD_POP_JWT]
+    return list(wire.METHODS)
+
+
+def _registered_itself(application: Any) -> bool:
+    """Whether the application registered itself for attestation, so that its policy is made again with it."""
+    if application.client_type != application.CLIENT_CONFIDENTIAL:
+        return False
+    return ClientRegistration.objects.filter(application=application).exists()
 
 
 class AttestationPolicy(models.Model):
@@ -79,18 +87,18 @@ class AttestationPolicy(models.Model):
     def clean(self) -> None:
         """Refuse an application of which attestation cannot be required for good (B5).
 
-        One whose grant issues tokens without authenticating the client, and one that is known by its metadata
-        document: its row is pruned and made again, without the policy.
+        One whose grant issues tokens without authenticating the client, and one that is known by a metadata
+        document that says otherwise: its row is pruned and made again, without the policy.
         """
         super().clean()
         application = getattr(self, "application", None)
-        if getattr(application, "cimd_expires_at", None) is not None:
+        if getattr(application, "cimd_expires_at", None) is not None and not _registered_itself(application):
             raise ValidationError(
                 {
                     "application": ValidationError(
                         _(
-                            "An application that registered itself by a client ID metadata document cannot be "
-                            "required to present an attestation. Register the client yourself."
+                            "An application that registered itself by a client ID metadata document can be required "
+                            "to present an attestation by that document alone. Register the client yourself."
                         ),
                         code="metadata_document",
                     )

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from ..core.jose import ASYMMETRIC_ALGORITHMS
+from ..core.keys import ASYMMETRIC_ALGORITHMS
 from ..trust.location import Location
 from ..trust.outcomes import FetchFailed
 

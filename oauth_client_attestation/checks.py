@@ -97,15 +97,23 @@ def check_databases(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage
 def check_cors(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     """django-cors-headers replaces the list of exposed headers where it has one of its own."""
     exposed = {str(name).lower() for name in getattr(settings, "CORS_EXPOSE_HEADERS", ())}
-    if not exposed or wire.CHALLENGE_FIELD.lower() in exposed:
+    hidden = [name for name in (wire.CHALLENGE_FIELD, *_dpop_fields()) if name.lower() not in exposed]
+    if not exposed or not hidden:
         return []
     return [
         checks.Warning(
-            "CORS_EXPOSE_HEADERS hides the challenge from browser-based clients.",
-            hint=f'Add "{wire.CHALLENGE_FIELD}" to it, and "{wire.NONCE_FIELD}" for clients of revision -05.',
+            f"CORS_EXPOSE_HEADERS hides from browser-based clients: {', '.join(hidden)}.",
+            hint=f'Add them to it, and "{wire.NONCE_FIELD}" for clients of revision -05.',
             id="oauth_client_attestation.W003",
         )
     ]
+
+
+def _dpop_fields() -> tuple[str, ...]:
+    try:
+        return () if app_settings.dpop == "off" else (wire.DPOP_NONCE_FIELD, "WWW-Authenticate")
+    except ImproperlyConfigured:  # which another check reports
+        return ()
 
 
 @checks.register(checks.Tags.security, deploy=True)
@@ -172,9 +180,9 @@ def _mixin_error(
 ) -> Iterator[checks.CheckMessage]:
     from oauth2_provider.settings import oauth2_settings
 
-    order = getattr(oauth2_settings, setting).__mro__
-    # Behind the base its methods are never called, so that is no better than leaving it out.
-    if mixin not in order or (base in order and order.index(base) < order.index(mixin)):
+    from .resource.classes import comes_first
+
+    if not comes_first(getattr(oauth2_settings, setting), mixin, base):
         yield checks.Error(
             f'OAUTH2_PROVIDER["{setting}"] does not use {mixin.__name__}, or not before {base.__name__}. {consequence}',
             hint=f'Set it to "{default}", or put {mixin.__name__} first among the bases of your own class.',

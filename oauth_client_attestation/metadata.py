@@ -7,6 +7,7 @@ is read from the settings that decide what is accepted.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -44,9 +45,14 @@ def extend_authorization_server_metadata(document: dict[str, Any]) -> dict[str, 
     extended = {**document, "issuer": issuer}
     if app_settings.challenge_endpoint:  # C2
         extended[wire.METADATA_CHALLENGE_ENDPOINT] = absolute_url("oauth_client_attestation:challenge")
-    if wire.METHOD_POP_JWT in app_settings.methods:  # M2
+    if app_settings.methods:  # M2
         extended[wire.METADATA_ATTESTATION_ALGORITHMS] = list(app_settings.attestation_algorithms)
+    if wire.METHOD_POP_JWT in app_settings.methods:
         extended[wire.METADATA_POP_ALGORITHMS] = list(app_settings.pop_algorithms)
+    if app_settings.dpop != "off":
+        extended[wire.METADATA_DPOP_ALGORITHMS] = list(app_settings.dpop_algorithms)
+    if app_settings.attestation_signal != "off":  # S1
+        extended |= _signal_members(app_settings.attestation_signal, app_settings.pop_methods)
     for member in _AUTH_METHOD_MEMBERS:  # M1: where the endpoint is advertised, so are the methods
         if member in document:
             foreign = [method for method in document[member] if method not in wire.METHODS]
@@ -59,6 +65,24 @@ def extend_authorization_server_metadata(document: dict[str, Any]) -> dict[str, 
         urls = [absolute_url(name) for name in sorted(app_settings.options_nonce_endpoints)]
         extended[wire.METADATA_NONCE_ENDPOINTS] = [url for url in urls if url is not None]
     return extended
+
+
+def _signal_members(use: str, accepted: Collection[str]) -> dict[str, Any]:
+    """Return what is said of attestations that are a signal (section 7.6): how they are proven, and how signed.
+
+    :param use: ``optional`` or ``required``.
+    :param accepted: the ways of proving it.
+    """
+    methods = [*accepted, *([wire.POP_METHOD_NONE] if use == "optional" else [])]
+    members: dict[str, Any] = {
+        wire.METADATA_POP_METHODS: methods,
+        wire.METADATA_ATTESTATION_ALGORITHMS: list(app_settings.attestation_algorithms),
+    }
+    if wire.POP_METHOD_JWT in accepted:
+        members[wire.METADATA_POP_ALGORITHMS] = list(app_settings.pop_algorithms)
+    if wire.POP_METHOD_DPOP in accepted:
+        members[wire.METADATA_DPOP_ALGORITHMS] = list(app_settings.dpop_algorithms)
+    return members
 
 
 def absolute_url(view_name: str) -> str | None:
@@ -122,14 +146,27 @@ class AttestationDiscoveryView(AttestationMetadataMixin, ConnectDiscoveryInfoVie
 class AttestationResourceMetadataView(OAuthProtectedResourceMetadataView):
     """RFC 9728 metadata whose resource and authorization server are the configured ones."""
 
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Return the document, with the algorithms of proofs.
+
+        Never with ``dpop_bound_access_tokens_required``: whatever is required of clients that ask for a token, the
+        bearer tokens that others have, or had before, are good at the resource.
+        """
+        response: HttpResponse = super().get(request, *args, **kwargs)
+        members = json.loads(response.content)
+        if app_settings.dpop != "off":
+            members[wire.METADATA_DPOP_ALGORITHMS] = list(app_settings.dpop_algorithms)
+        if app_settings.resource_attestation != "off":
+            members |= _signal_members(app_settings.resource_attestation, app_settings.resource_pop_methods)
+            url = absolute_url("oauth_client_attestation:resource-challenge")
+            if app_settings.challenge_endpoint and url is not None:
+                members[wire.METADATA_CHALLENGE_ENDPOINT] = url
+        response.content = json.dumps(members)
+        return response
+
     def get_resource(self, request: HttpRequest) -> str:
         """Return the configured resource identifier; without one, the issuer's origin."""
-        configured: str = oauth2_settings.OAUTH2_PROTECTED_RESOURCE_IDENTIFIER
-        issuer = app_settings.issuer
-        if configured or issuer is None:
-            return str(super().get_resource(request))
-        parts = urlsplit(issuer)
-        return f"{parts.scheme}://{parts.netloc}"
+        return app_settings.resource or str(super().get_resource(request))
 
     def get_authorization_servers(self, request: HttpRequest) -> list[str]:
         """Return the configured authorization servers; without any, this one."""

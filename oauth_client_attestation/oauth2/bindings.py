@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from oauthlib.oauth2 import InvalidGrantError
 
-from .. import bindings, instances, service
+from .. import bindings, instances, reports
 from ..core.errors import ClientAttestationError, Reason
 from ..models import ClientInstance
 from ..par.requirement import all_must_push
@@ -120,8 +120,7 @@ def bind_device_code(exchange: AttestationExchange, response: dict[str, Any]) ->
 
 def refused(exchange: AttestationExchange, error: ClientAttestationError) -> AttestationOAuth2Error:
     """Report the refusal of a request that was authenticated, if it was, and return it to be raised or answered."""
-    application_id = exchange.policy.application_id if exchange.policy else None
-    return AttestationOAuth2Error(exchange.refuse(error, application_id=application_id), exchange)
+    return AttestationOAuth2Error(exchange.refuse(error, application_id=exchange.application_id), exchange)
 
 
 def refuse_if(reason: Reason | None, request: Any) -> None:
@@ -144,7 +143,7 @@ def report_concealed(exchange: AttestationExchange | None, reason: Reason, appli
     Without the instance's key, what belongs to an instance cannot be told from what never was.
     """
     request = exchange.request if exchange else None
-    service.report_refusal(request, ClientAttestationError(reason), application_id=application_id)
+    reports.report_refusal(request, ClientAttestationError(reason), application_id=application_id)
 
 
 def _hold_instance(request: Any) -> None:

@@ -13,7 +13,7 @@ from django.utils.crypto import get_random_string
 from oauth2_provider.models import get_device_grant_model
 from oauth2_provider.views import TokenView
 from oauthlib.common import Request as OAuthlibRequest
-from oauthlib.oauth2 import InvalidGrantError
+from oauthlib.oauth2 import InvalidClientError, InvalidGrantError
 from oauthlib.oauth2.rfc8628 import errors as device_errors
 
 from ..core.errors import ClientAttestationError
@@ -119,9 +119,11 @@ def answer_before_token_view(request: HttpRequest, view_class: type[TokenView]) 
     if request.method != "POST" or request.POST.get("grant_type") != DEVICE_CODE_GRANT:
         return None
     try:
-        _authenticate_first(view_class.get_oauthlib_core(), request)
+        _authenticate_to_poll(view_class.get_oauthlib_core(), request)
     except AttestationOAuth2Error as error:
         return error_response(error)
+    except InvalidClientError as error:
+        return JsonResponse(dict(error.twotuples), status=error.status_code, headers={"Cache-Control": "no-store"})
     if not request.POST.get("device_code"):
         body = {"error": "invalid_request", "error_description": "Missing device_code parameter."}
         return JsonResponse(body, status=400, headers={"Cache-Control": "no-store"})
@@ -145,7 +147,7 @@ def _answer_from_code(request: HttpRequest) -> JsonResponse | None:
     if reason is not None:
         report_concealed(exchange, reason, None)
         _conceal_code(request)
-    elif grant is not None and not attested and exchange.policy_of(grant.client_id) is not None:
+    elif grant is not None and not attested and exchange.policies_of(grant.client_id).demand_attestation:
         _conceal_code(request)
     elif grant is not None:
         grant.is_expired()
@@ -165,6 +167,24 @@ def _authenticate_first(core: Any, request: HttpRequest) -> None:
     oauth_request = OAuthlibRequest(*core._extract_params(request))
     if doors.concerns_attestation(oauth_request):
         core.server.request_validator.authenticate_attested_client(oauth_request)
+
+
+def _authenticate_to_poll(core: Any, request: HttpRequest) -> None:
+    """Authenticate every client that comes with an attestation or must, also beside another authentication (S1).
+
+    The attestation is not verified again when oauthlib asks.
+
+    :raises AttestationOAuth2Error: if the attestation is refused.
+    :raises InvalidClientError: if the other authentication fails.
+    """
+    _authenticate_first(core, request)
+    exchange = exchange_for(request)
+    if exchange.evidence is not None:
+        return
+    oauth_request = OAuthlibRequest(*core._extract_params(request))
+    concerned = exchange.fields.committed or doors.names_client_to_be_attested(oauth_request)
+    if concerned and not doors.ask_host(core.server.request_validator, oauth_request):
+        raise InvalidClientError
 
 
 def _redeemable_grant(client_id: str, device_code: str) -> Any:

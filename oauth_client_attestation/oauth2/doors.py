@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_plus
 
-from .. import service
+from .. import policies, reports
 from ..core.errors import ClientAttestationError, Reason
 from ..models import AttestationPolicy
+from . import signal
 from .errors import AttestationOAuth2Error
-from .exchange import exchange_of
+from .exchange import AttestationExchange, exchange_of
 
 #: Attributes that are read from an oauthlib request before anything has set them.
 _UNSET_ATTRIBUTES = ("encoding", "refresh_token_instance")
@@ -32,8 +33,11 @@ def concerns_attestation(oauth_request: Any) -> bool:
     """Whether a request has to be authenticated here: it carries a field of ours (H5), or names a client that
     must be attested (B5)."""
     exchange = exchange_of(oauth_request)
-    committed = exchange.fields.committed if exchange else _carries_fields(oauth_request)
-    return committed or _policy_of_named(oauth_request) is not None
+    if exchange is None:
+        return _carries_fields(oauth_request) or _policy_of_named(oauth_request) is not None
+    if _policy_of_named(oauth_request) is not None:
+        return True
+    return exchange.fields.committed and not _is_signal(oauth_request, exchange)
 
 
 def authenticate(oauth_request: Any, admits: Callable[[AttestationPolicy], bool]) -> AttestationPolicy:
@@ -58,6 +62,16 @@ def authenticate(oauth_request: Any, admits: Callable[[AttestationPolicy], bool]
         raise AttestationOAuth2Error(error, exchange) from error
 
 
+def ask_host(validator: Any, oauth_request: Any) -> bool:
+    """Whether the client of a request is authenticated, or a public one, in the order of oauthlib's own endpoints.
+
+    :raises AttestationOAuth2Error: if its attestation is refused.
+    """
+    if validator.client_authentication_required(oauth_request):
+        return bool(validator.authenticate_client(oauth_request))
+    return bool(validator.authenticate_client_id(oauth_request.client_id, oauth_request))
+
+
 def required_policy(oauth_request: Any, client_id: str) -> AttestationPolicy | None:
     """Return the policy of a client that must be attested, or None for one that is free to do otherwise.
 
@@ -65,9 +79,29 @@ def required_policy(oauth_request: Any, client_id: str) -> AttestationPolicy | N
     """
     exchange = exchange_of(oauth_request)
     try:
-        return (exchange or service).policy_of(client_id)
+        return (exchange or policies).policy_of(client_id)
     except ClientAttestationError as error:
         raise refusal(oauth_request, error.reason, None) from error
+
+
+def must_be_attested(oauth_request: Any, client_id: str) -> bool:
+    """Whether a client gets nothing without an attestation, as its authentication or beside another (B5, S1).
+
+    :raises AttestationOAuth2Error: if the database does not answer.
+    """
+    try:
+        return (exchange_of(oauth_request) or policies).policies_of(client_id).demand_attestation
+    except ClientAttestationError as error:
+        raise refusal(oauth_request, error.reason, None) from error
+
+
+def names_client_to_be_attested(oauth_request: Any) -> bool:
+    """Whether a client that gets nothing without an attestation is about to act.
+
+    :raises AttestationOAuth2Error: if the database does not answer.
+    """
+    named = filter(None, _acting_client_ids(oauth_request))
+    return any(must_be_attested(oauth_request, client_id) for client_id in named)
 
 
 def refuse_unless_free(oauth_request: Any, application: Any) -> None:
@@ -75,11 +109,14 @@ def refuse_unless_free(oauth_request: Any, application: Any) -> None:
 
     This is asked of the outcome, so it holds however the other method found its client.
 
-    :raises AttestationOAuth2Error: if the application has a policy.
+    :raises AttestationOAuth2Error: if the application has a policy, or must send an attestation as well and none can
+        be seen.
     """
     policy = required_policy(oauth_request, application.client_id)
     if policy is not None:
         raise refusal(oauth_request, Reason.ATTESTATION_REQUIRED, policy)
+    if exchange_of(oauth_request) is None and must_be_attested(oauth_request, application.client_id):  # S1
+        raise refusal_for(oauth_request, Reason.BACKEND_NOT_INSTALLED, application.pk)
 
 
 def refusal(oauth_request: Any, reason: Reason, policy: AttestationPolicy | None) -> AttestationOAuth2Error:
@@ -95,7 +132,7 @@ def refusal_for(oauth_request: Any, reason: Reason, application_id: Any) -> Atte
     exchange = exchange_of(oauth_request)
     error = ClientAttestationError(reason)
     if exchange is None:
-        service.report_refusal(None, error, application_id=application_id)
+        reports.report_refusal(None, error, application_id=application_id)
     else:
         exchange.refuse(error, application_id=application_id)
     return AttestationOAuth2Error(error, exchange)
@@ -123,6 +160,15 @@ def _policy_of_named(oauth_request: Any) -> AttestationPolicy | None:
         if client_id and (policy := required_policy(oauth_request, client_id)) is not None:
             return policy
     return None
+
+
+def _is_signal(oauth_request: Any, exchange: AttestationExchange) -> bool:
+    """Whether the fields come along with another authentication, of a client that may send them so (S1)."""
+    named = [client_id for client_id in _acting_client_ids(oauth_request) if client_id]
+    try:
+        return bool(named) and all(signal.is_wanted(exchange.policies_of(client_id)) for client_id in named)
+    except ClientAttestationError as error:
+        raise refusal(oauth_request, error.reason, None) from error
 
 
 def _carries_fields(oauth_request: Any) -> bool:

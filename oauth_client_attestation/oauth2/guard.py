@@ -13,8 +13,10 @@ from oauth2_provider import views
 from oauth2_provider.views import DeviceAuthorizationView, IntrospectTokenView, RevokeTokenView, TokenView
 from oauthlib.common import urldecode
 
-from .. import service
+from .. import presented, service
 from ..par.endpoint import PushedAuthorizationRequestView
+from ..registration import admission
+from ..registration.views import AttestedManagementMixin, AttestedRegistrationMixin
 from .device import answer_before_token_view
 from .exchange import exchange_for
 
@@ -30,19 +32,41 @@ DOORS: Final = (
 )
 
 
+def is_door(request: HttpRequest) -> bool:
+    """Whether this is a request to an endpoint that authenticates clients."""
+    match = request.resolver_match
+    view_class = getattr(match.func, "view_class", None) if match else None
+    return isinstance(view_class, type) and issubclass(view_class, DOORS)
+
+
 def answer_before_view(request: HttpRequest, view: Any) -> HttpResponse | None:
     """Return the answer to a request at a door that must not reach its view, or None."""
     view_class = getattr(view, "view_class", None)
-    if not (isinstance(view_class, type) and issubclass(view_class, DOORS)):
+    view_class = view_class if isinstance(view_class, type) else None
+    _prepare(request, view_class)
+    if view_class is None or not issubclass(view_class, DOORS):
         return None
     if not _readable(request, view_class):
         return _invalid_request(request, "The request cannot be read.")
     if issubclass(view_class, DeviceAuthorizationView) and _names_client_in_query_alone(request):
         return _invalid_request(request, "client_id belongs in the body.")
-    fields = exchange_for(request).fields
-    if fields.committed and _has_atomic_requests():
-        service.prepare(fields)
     return answer_before_token_view(request, view_class) if issubclass(view_class, TokenView) else None
+
+
+def _prepare(request: HttpRequest, view_class: type | None) -> None:
+    """Fetch the keys that an attested request will need, whatever it is for, before its transaction begins (T2)."""
+    if not _has_atomic_requests():
+        return
+    fields = exchange_for(request).fields
+    if not fields.committed:
+        return
+    if view_class is not None and issubclass(view_class, AttestedRegistrationMixin):
+        admission.prepare(fields)
+    elif view_class is not None and issubclass(view_class, (*DOORS, AttestedManagementMixin)):
+        service.prepare(fields)
+        presented.prepare(fields)
+    else:
+        presented.prepare(fields)
 
 
 def _readable(request: HttpRequest, view_class: Any) -> bool:

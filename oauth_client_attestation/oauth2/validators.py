@@ -10,10 +10,13 @@ from oauth2_provider.oauth2_validators import OAuth2Validator
 from ..core.errors import Reason
 from ..models import AttestationPolicy
 from ..par.validators import PushedAuthorizationValidatorMixin
-from . import doors
+from . import doors, signal
 from .bindings import BindingValidatorMixin
 from .codes import AuthorizationCodeValidatorMixin
 from .device import DeviceGrantValidatorMixin
+from .exchange import exchange_of
+from .resource import ResourceValidatorMixin
+from .senders import SenderValidatorMixin
 
 if TYPE_CHECKING:  # what the mixin is mixed into
     from oauth2_provider.oauth2_validators import OAuth2Validator as _Validator
@@ -23,9 +26,11 @@ else:
 
 class AttestationValidatorMixin(
     BindingValidatorMixin,
+    SenderValidatorMixin,
     PushedAuthorizationValidatorMixin,
     AuthorizationCodeValidatorMixin,
     DeviceGrantValidatorMixin,
+    ResourceValidatorMixin,
     _Validator,
 ):
     """Client attestation in front of django-oauth-toolkit's own client authentication.
@@ -48,6 +53,9 @@ class AttestationValidatorMixin(
             authenticated = bool(super().authenticate_client(request, *args, **kwargs))
             if authenticated:
                 doors.refuse_unless_free(request, request.client)
+                signal.check(exchange_of(request), request.client)
+            else:
+                signal.note_failure(exchange_of(request))
             return authenticated
         self.authenticate_attested_client(request)
         return True
@@ -73,13 +81,14 @@ class AttestationValidatorMixin(
         known = bool(super().authenticate_client_id(client_id, request, *args, **kwargs))
         if known:
             doors.refuse_unless_free(request, request.client)
+            signal.check(exchange_of(request), request.client)
         return known
 
     def validate_response_type(
         self, client_id: str, response_type: str, client: Any, request: Any, *args: Any, **kwargs: Any
     ) -> bool:
         """Refuse response types that hand out tokens before the client has authenticated (B5)."""
-        if response_type != "code" and doors.required_policy(request, client.client_id) is not None:
+        if response_type != "code" and doors.must_be_attested(request, client.client_id):
             return False
         return bool(super().validate_response_type(client_id, response_type, client, request, *args, **kwargs))
 

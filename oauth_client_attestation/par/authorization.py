@@ -18,6 +18,7 @@ from oauth2_provider.settings import oauth2_settings
 from oauth2_provider.views import AuthorizationView
 from oauthlib.oauth2.rfc6749.errors import LoginRequired
 
+from ..core import wire
 from ..models import PushedAuthorizationRequest
 from ..oauth2.exchange import exchange_for
 from . import store
@@ -78,11 +79,16 @@ class PushedAuthorizationMixin(_View):
         return response
 
     def get_form(self, form_class: Any = None) -> Any:
-        """Return the form with the reference in it, for pages that send it elsewhere than to their own URL.
+        """Return the form with the reference, or the ``dpop_jkt``, for pages that send it elsewhere than to their URL.
 
         What was pushed stays as it is: the client is owed the very ``state``, spaces included.
         """
         form = super().get_form(form_class)
+        if self.pushed is None and wire.DPOP_JKT in self.request.GET:
+            # As it is: what is wrong with it is the client's to hear, and no matter where it means nothing.
+            form.fields[wire.DPOP_JKT] = forms.Field(
+                required=False, widget=forms.HiddenInput, initial=self.request.GET[wire.DPOP_JKT]
+            )
         if self.pushed is not None:
             for name in _PUSHED_FIELDS & set(form.fields):
                 form.fields[name].strip = False
@@ -102,6 +108,8 @@ class PushedAuthorizationMixin(_View):
         :raises PushedRequestRefused: if another decision was faster; :meth:`dispatch` answers.
         """
         self._use()
+        if self.pushed is None and wire.DPOP_JKT in request.POST and wire.DPOP_JKT not in request.GET:
+            credentials[wire.DPOP_JKT] = request.POST[wire.DPOP_JKT]
         with self._as_pushed(request):
             return super().create_authorization_response(request, scopes, credentials, allow)
 

@@ -16,9 +16,10 @@ from oauth2_provider.views import TokenView
 from oauthlib.common import Request as OAuthlibRequest
 from oauthlib.oauth2 import InvalidClientError, InvalidRequestError, OAuth2Error
 
-from ..core.errors import ClientAttestationError
+from ..core import wire
+from ..core.errors import ClientAttestationError, Reason
 from ..instances import database
-from ..oauth2 import doors
+from ..oauth2 import doors, senders
 from ..oauth2.errors import AttestationOAuth2Error, error_response
 from ..oauth2.exchange import exchange_for
 from . import store
@@ -57,6 +58,7 @@ class PushedAuthorizationRequestView(View):
             if length > MAX_LENGTH:
                 return _json({"error": "invalid_request", "error_description": "The request is too large."}, 413)
             exchange_for(request).pushed = True
+            parameters = _with_proven_key(request, application, parameters)
             validate(authorization_core(), request, parameters)
             reference, lifetime = _store(request, application, parameters)
         except AttestationOAuth2Error as error:
@@ -73,13 +75,8 @@ class PushedAuthorizationRequestView(View):
         :raises OAuth2Error: if it cannot be authenticated, or the request is another client's.
         """
         core = self.get_oauthlib_core()
-        validator = core.server.request_validator
         oauth_request: Any = OAuthlibRequest(*core._extract_params(request))
-        if validator.client_authentication_required(oauth_request):
-            known = validator.authenticate_client(oauth_request)
-        else:
-            known = validator.authenticate_client_id(oauth_request.client_id, oauth_request)
-        if not known:
+        if not doors.ask_host(core.server.request_validator, oauth_request):
             raise InvalidClientError
         if doors.named_client_ids(oauth_request) - {oauth_request.client.client_id}:
             raise InvalidRequestError(description="client_id is not that of the authenticated client.")
@@ -102,17 +99,39 @@ def _parameters(request: HttpRequest, application: Any) -> list[tuple[str, str]]
     return [("client_id", application.client_id), *pushed]
 
 
+def _with_proven_key(
+    request: HttpRequest, application: Any, parameters: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Return the parameters with the key of the request's DPoP proof, if it has one (D7; RFC 9449 section 10.1).
+
+    :raises AttestationOAuth2Error: if the proof is not good, or by another key than the one that ``dpop_jkt`` names.
+    """
+    exchange = exchange_for(request)
+    try:
+        proof = senders.establish(exchange, application)
+        if proof is None or not senders.is_allowed(application, exchange):  # nobody would ask for the key again
+            return parameters
+        named = {value for name, value in parameters if name == wire.DPOP_JKT}
+        if named - {proof.thumbprint}:
+            raise ClientAttestationError(Reason.DPOP_JKT_MISMATCH)
+    except ClientAttestationError as error:
+        raise AttestationOAuth2Error(exchange.refuse(error, application_id=application.pk), exchange) from error
+    return parameters if named else [*parameters, (wire.DPOP_JKT, proof.thumbprint)]
+
+
 def _store(request: HttpRequest, application: Any, parameters: list[tuple[str, str]]) -> tuple[str, int]:
     """Store the request for the instance that has pushed it, if one did.
 
-    :raises AttestationOAuth2Error: if the instance has been blocked since it was authenticated.
+    :raises AttestationOAuth2Error: if the instance has been blocked since it was authenticated, or the DPoP proof was
+        used before.
     """
     exchange = exchange_for(request)
     with transaction.atomic(using=database()):
         try:
             exchange.hold_instance()
+            senders.use_up(exchange)
         except ClientAttestationError as error:
-            raise AttestationOAuth2Error(exchange.refuse(error), exchange) from error
+            raise AttestationOAuth2Error(exchange.refuse(error, application_id=application.pk), exchange) from error
         return store.store(application, parameters, instance=exchange.instance, now=time.time())
 
 

@@ -72,7 +72,7 @@ def _pushed_by(request: Any) -> ClientInstance | None:
     if not host_has_par():
         return exchange.pushed_by if exchange else None
     instance = host.instance_of(request)
-    if instance is None and doors.required_policy(request, request.client.client_id) and host_requires(request.client):
+    if instance is None and doors.must_be_attested(request, request.client.client_id) and host_requires(request.client):
         raise _unpushed(request, request.client)
     return instance
 

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from abc import ABC, abstractmethod
 
-from ..core.results import VerifiedProof
+from ..core.results import VerifiedDpopProof, VerifiedProof
 
 
 class ReplayStoreUnavailable(Exception):
@@ -42,6 +42,14 @@ def proof_id(proof: VerifiedProof) -> str:
     A thumbprint is 43 characters long, so thumbprint and ``jti`` cannot run into each other.
     """
     return _digest(proof.thumbprint + proof.jti)
+
+
+def dpop_proof_id(proof: VerifiedDpopProof) -> str:
+    """Return what a DPoP proof is recorded as.
+
+    Not what a PoP JWT is: one key may sign both kinds, and number them alike.
+    """
+    return _digest("dpop " + proof.thumbprint + proof.jti)
 
 
 def challenge_id(challenge: str) -> str:

@@ -6,10 +6,14 @@ instance that was blocked is refused from the next request on.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from django.db import connections, router, transaction
+from django.db import Error as DatabaseError
+from django.db import OperationalError, connections, router, transaction
 from django.db.models import Exists, ForeignObjectRel, OuterRef, Q, QuerySet
 from django.utils import timezone
 from oauth2_provider.models import (
@@ -24,10 +28,28 @@ from .core.errors import ClientAttestationError, Reason
 from .core.results import VerifiedAttestation
 from .models import Attester, ClientInstance, DeviceCodeBinding, PushedAuthorizationRequest
 
+#: How often a block is tried where the database picks it as the one to give up in a deadlock.
+_ATTEMPTS: Final = 3
+
+logger = logging.getLogger("oauth_client_attestation")
+
 
 def database() -> str:
     """Return the alias of the database of tokens, instances and bindings."""
     return router.db_for_write(get_access_token_model())
+
+
+@contextmanager
+def database_answers() -> Iterator[None]:
+    """Refuse while the database does not answer.
+
+    :raises ClientAttestationError: then.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        logger.exception("The database does not answer; attested requests are refused until it does.")
+        raise ClientAttestationError(Reason.DATABASE_UNAVAILABLE) from error
 
 
 def today() -> date:
@@ -75,13 +97,15 @@ def block(application_id: Any, thumbprint: str, *, revoke_tokens: bool = True) -
 
     :param revoke_tokens: whether it loses what it holds as well; access and ID tokens would work until they expire.
     :return: how many tokens and codes were revoked.
+    :raises DatabaseError: if it is not blocked: its application is being deleted, or the database does not answer.
     """
-    with transaction.atomic(using=database()):
-        instance = _made(application_id, thumbprint)
-        if instance.blocked is None:
-            instance.blocked = timezone.now()
-            instance.save(using=database(), update_fields=["blocked"])
-        return _revoke_held(instance) if revoke_tokens else 0
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _blocked(application_id, thumbprint, revoke_tokens=revoke_tokens)
+        except OperationalError:  # a deadlock, after which a transaction of the caller's is of no use either
+            if connections[database()].in_atomic_block:
+                raise
+    return _blocked(application_id, thumbprint, revoke_tokens=revoke_tokens)
 
 
 def unblock(instance: ClientInstance) -> None:
@@ -147,6 +171,15 @@ def _made(application_id: Any, thumbprint: str, **fields: Any) -> ClientInstance
         unique_fields=["thumbprint", "application"] if features.supports_update_conflicts_with_target else None,
     )
     return rows.select_for_update().get(application_id=application_id, thumbprint=thumbprint)
+
+
+def _blocked(application_id: Any, thumbprint: str, *, revoke_tokens: bool) -> int:
+    with transaction.atomic(using=database()):
+        instance = _made(application_id, thumbprint)
+        if instance.blocked is None:
+            instance.blocked = timezone.now()
+            instance.save(using=database(), update_fields=["blocked"])
+        return _revoke_held(instance) if revoke_tokens else 0
 
 
 def _revoke_held(instance: ClientInstance) -> int:

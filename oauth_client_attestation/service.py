@@ -9,63 +9,81 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import Error as DatabaseError
 from django.http import HttpRequest
 
-from . import activity, instances, replay
+from . import instances, proofs
 from .challenges import authorization_server_challenges
 from .conf import app_settings
 from .core import wire
 from .core.attestation import concerning
 from .core.errors import ClientAttestationError, Reason
 from .core.headers import HeaderFields
-from .core.results import Evidence, Policy, UnverifiedAttestation, VerifiedAttestation, VerifiedProof
-from .core.verify import peek_request, verify_request
-from .models import AttestationPolicy, ClientInstance
-from .signals import client_attestation_accepted, client_attestation_refused
+from .core.results import Evidence, UnverifiedAttestation, VerifiedAttestation
+from .core.verify import UnverifiedRequest, peek_request, verify_request
+from .dpop import context_of
+from .instances import database_answers
+from .models import AttestationPolicy, ClientInstance, NewClient
+from .policies import core_policy, policy_of
+from .registration import documents
+from .reports import report_acceptance, report_refusal
 from .trust.resolver import Trust, trusted_keys
 
 logger = logging.getLogger("oauth_client_attestation")
 
 
-def policy_of(client_id: str) -> AttestationPolicy | None:
-    """Return the policy of the application with exactly that client_id, its application loaded, if it has one.
+def check_offered(request: UnverifiedRequest) -> None:
+    """Refuse a method that this server does not offer (D2, M1).
 
+    :raises ClientAttestationError: then.
+    """
+    if request.method not in app_settings.methods:
+        combined = request.method == wire.METHOD_DPOP
+        raise ClientAttestationError(Reason.COMBINED_MODE_NOT_OFFERED if combined else Reason.METHOD_NOT_ALLOWED)
+
+
+def trust_in(policy: AttestationPolicy, request: UnverifiedRequest, *, now: float) -> Trust:
+    """Return the keys trusted for an attestation, if server and policy admit the method at all.
+
+    :param policy: of the application; one that is not saved stands for a client that is not known yet.
+    :param now: the current time, in seconds since the epoch.
+    :raises ClientAttestationError: if they do not, or the database does not answer.
+    """
+    check_offered(request)
+    if request.method not in policy.methods:  # B5
+        raise ClientAttestationError(Reason.METHOD_NOT_ALLOWED)
+    if policy._state.adding:
+        return trust_for_new_client(app_settings.metadata_document_attesters, request.attestation, now=now)
+    with database_answers():
+        return trusted_keys(policy.application_id, request.attestation, now=now)
+
+
+def trust_for_new_client(attesters: Collection[str], attestation: UnverifiedAttestation, *, now: float) -> Trust:
+    """Return the keys trusted for an attestation of a client that is not registered yet.
+
+    :param attesters: the names of those that may vouch for it; no others do, trusted for all applications or not.
+    :param now: the current time, in seconds since the epoch.
     :raises ClientAttestationError: if the database does not answer.
     """
-    if "\0" in client_id:  # PostgreSQL cannot even be asked
-        return None
-    policies = AttestationPolicy.objects.select_related("application")
-    with _database_answers():
-        policy = policies.filter(application__client_id=client_id).first()
-    # MariaDB compares without regard to case, and finds another client than the one that was named.
-    return policy if policy is not None and policy.application.client_id == client_id else None
+    with database_answers():
+        trust = trusted_keys(NewClient(tuple(attesters)), attestation, now=now)
+    # MariaDB compares without regard to case.
+    return replace(trust, keys=[trusted for trusted in trust.keys if trusted.attester in attesters])
 
 
-def trust_in(policy: AttestationPolicy, attestation: UnverifiedAttestation, *, now: float) -> Trust:
-    """Return the keys trusted for an attestation, if the application's policy admits the method at all.
-
-    :param now: the current time, in seconds since the epoch.
-    :raises ClientAttestationError: if it does not, or the database does not answer.
-    """
-    if wire.METHOD_POP_JWT not in policy.methods or wire.METHOD_POP_JWT not in app_settings.methods:  # B5, M1
-        raise ClientAttestationError(Reason.METHOD_NOT_ALLOWED)
-    with _database_answers():
-        return trusted_keys(policy.application_id, attestation, now=now)
-
-
-def instance_of(policy: AttestationPolicy, attestation: VerifiedAttestation) -> ClientInstance | None:
+def instance_of(application_id: Any, attestation: VerifiedAttestation) -> ClientInstance | None:
     """Return what is known of the instance that was attested, or None if nothing was given to it yet.
 
+    :param application_id: primary key of the client.
     :raises ClientAttestationError: if it is blocked, or the database does not answer.
     """
-    with _database_answers():
-        instance = instances.known(policy.application_id, attestation.thumbprint)
+    with database_answers():
+        instance = instances.known(application_id, attestation.thumbprint)
     if instance is not None and instance.blocked:
         raise ClientAttestationError(Reason.INSTANCE_BLOCKED)
     return instance
@@ -78,6 +96,7 @@ def authenticate(
     named_client_ids: frozenset[str],
     second_mechanism: bool,
     admits: Callable[[AttestationPolicy], bool],
+    find_policy: Callable[[str], AttestationPolicy | None] = policy_of,
 ) -> tuple[AttestationPolicy, Evidence, ClientInstance | None]:
     """Authenticate the client instance behind a request to the authorization server.
 
@@ -87,6 +106,7 @@ def authenticate(
     :param second_mechanism: whether it also carries other client credentials (RFC 6749 section 2.3).
     :param admits: says whether the site considers the application usable; asked once everything else is proven,
         since the answer may depend on the request or cost something.
+    :param find_policy: finds the policy of a client, for a caller that may have asked for it already.
     :return: the policy of the authenticated application, what was verified, and the record of the instance, if
         there is one.
     :raises ClientAttestationError: if any rule refuses; logged and signalled already.
@@ -104,47 +124,65 @@ def authenticate(
             named_client_ids=named_client_ids,
             memory=app_settings.attestation_memory,
         )
-        policy = policy_of(unverified.attestation.client_id)
+        client_id = unverified.attestation.client_id
+        policy = find_policy(client_id) or documents.policy_of_unknown(client_id)
         if policy is None:  # E4
             raise ClientAttestationError(Reason.CLIENT_NOT_REGISTERED)
         now = time.time()
-        trust = trust_in(policy, unverified.attestation, now=now)
+        trust = trust_in(policy, unverified, now=now)
         evidence = verify_request(
             unverified,
             keys=trust.keys,
             policy=core_policy(policy, issuer),
             challenges=authorization_server_challenges(issuer),
+            dpop=context_of(request) if unverified.method == wire.METHOD_DPOP else None,
             now=now,
             memory=app_settings.attestation_memory,
             no_key=trust.no_key,
         )
         with concerning(evidence.attestation):
-            instance = instance_of(policy, evidence.attestation)
+            if policy._state.adding:
+                policy = _registered_by_document(policy, evidence, admits)
+            instance = instance_of(policy.application_id, evidence.attestation)
             if not admits(policy):  # E4
                 raise ClientAttestationError(Reason.CLIENT_UNKNOWN)
-            _ask_site(request, policy, evidence)
-            _claim(evidence.proof)
+            ask_site(request, policy.application, evidence)
+            proofs.use_up(evidence.proof)  # P8
         if instance is not None:
-            with _database_answers():
+            with database_answers():
                 instances.note_seen(instance)
-    except ClientAttestationError as error:
+    except ClientAttestationError as cause:
+        error = cause.of_client_authentication()
         if policy is None and error.reason is not Reason.DATABASE_UNAVAILABLE:
-            policy = next(filter(None, map(policy_of, sorted(named_client_ids)[:2])), None)
+            policy = next(filter(None, map(find_policy, sorted(named_client_ids)[:2])), None)
         report_refusal(request, error, application_id=policy.application_id if policy else None)
-        raise
-    facts = {
-        "application": policy.application_id,
-        "attester": evidence.attestation.attester,
-        "endpoint": endpoint_of(request),
-    }
-    logger.info(
-        "Client attestation accepted: application=%(application)s attester=%(attester)r endpoint=%(endpoint)s",
-        facts,
-        extra={f"client_attestation_{name}": value for name, value in facts.items()},
-    )
-    activity.note_accepted(request, attester=evidence.attestation.attester)
-    _send(client_attestation_accepted, request=request, evidence=evidence)
+        raise error from cause
+    report_acceptance(request, evidence, application_id=policy.application_id)
     return policy, evidence, instance
+
+
+def _registered_by_document(
+    policy: AttestationPolicy, evidence: Evidence, admits: Callable[[AttestationPolicy], bool]
+) -> AttestationPolicy:
+    """Return the policy of a client that was not known until now: the host fetches its document and stores it.
+
+    Only now, when attestation and proof are verified: nobody else has anything fetched or written.
+
+    :param policy: what stood for it.
+    :raises ClientAttestationError: if the host makes no application of the document, or none that is attested in
+        this way.
+    """
+    with database_answers():
+        made = documents.made_by_host(policy, admits)
+    if not made:  # E4
+        raise ClientAttestationError(Reason.CLIENT_UNKNOWN)
+    with database_answers():
+        adopted = documents.adopted_policy(policy.application.client_id, method=evidence.method)
+    if adopted is None:  # E4
+        raise ClientAttestationError(Reason.CLIENT_NOT_REGISTERED)
+    if evidence.method not in adopted.methods:  # B5
+        raise ClientAttestationError(Reason.METHOD_NOT_ALLOWED)
+    return adopted
 
 
 def prepare(fields: HeaderFields) -> None:
@@ -153,58 +191,14 @@ def prepare(fields: HeaderFields) -> None:
     Decides nothing and reports nothing: whatever is wrong with the request is found out again.
     """
     with suppress(ClientAttestationError):
-        attestation = peek_request(
-            fields, max_length=app_settings.max_field_length, memory=app_settings.attestation_memory
-        ).attestation
-        policy = policy_of(attestation.client_id)
+        request = peek_request(fields, max_length=app_settings.max_field_length, memory=app_settings.attestation_memory)
+        client_id = request.attestation.client_id
+        policy = policy_of(client_id) or documents.policy_of_unknown(client_id)
         if policy is not None:
-            trust_in(policy, attestation, now=time.time())
+            trust_in(policy, request, now=time.time())
 
 
-def report_refusal(request: HttpRequest | None, error: ClientAttestationError, *, application_id: Any = None) -> None:
-    """Log a refusal, send its signal and note it for the record (E6). None holds a token, a key or a claim value.
-
-    The log record has the facts as attributes too, for structured formatters: ``client_attestation_reason``,
-    ``…_application``, ``…_endpoint``.
-    """
-    reason = error.reason
-    facts = {"reason": str(reason), "application": application_id, "endpoint": endpoint_of(request)}
-    logger.warning(
-        "Client attestation refused: reason=%(reason)s application=%(application)s endpoint=%(endpoint)s",
-        facts,
-        extra={f"client_attestation_{name}": value for name, value in facts.items()},
-    )
-    activity.note_refusal(request, error, endpoint=endpoint_of(request), application_id=application_id)
-    _send(client_attestation_refused, request=request, reason=reason, application_id=application_id)
-
-
-@contextmanager
-def _database_answers() -> Iterator[None]:
-    try:
-        yield
-    except DatabaseError as error:
-        logger.exception("The database does not answer; attested requests are refused until it does.")
-        raise ClientAttestationError(Reason.DATABASE_UNAVAILABLE) from error
-
-
-def core_policy(policy: AttestationPolicy, issuer: str) -> Policy:
-    """Return what is demanded of an application, from its policy and the settings.
-
-    :param issuer: of this authorization server.
-    """
-    return Policy(
-        audience=issuer,
-        attestation_algorithms=frozenset(app_settings.attestation_algorithms),
-        pop_algorithms=frozenset(app_settings.pop_algorithms),
-        challenge_required=policy.challenge != AttestationPolicy.Challenge.OPTIONAL,
-        clock_skew=app_settings.clock_skew,
-        pop_max_age=app_settings.pop_max_age,
-        attestation_max_age=app_settings.attestation_max_age,
-        oldest_revision=policy.oldest_revision or app_settings.oldest_revision,
-    )
-
-
-def _ask_site(request: HttpRequest, policy: AttestationPolicy, evidence: Evidence) -> None:
+def ask_site(request: HttpRequest, application: Any, evidence: Evidence) -> None:
     """Let ``SITE_RULE`` have its say. Whatever goes wrong in it refuses.
 
     So does an answer: False was meant to refuse, and a coroutine has not decided anything.
@@ -213,7 +207,7 @@ def _ask_site(request: HttpRequest, policy: AttestationPolicy, evidence: Evidenc
     if rule is None:
         return
     try:
-        answer = rule(request=request, application=policy.application, evidence=evidence)
+        answer = rule(request=request, application=application, evidence=evidence)
         if inspect.iscoroutine(answer):
             answer.close()
         if answer is not None:
@@ -223,35 +217,3 @@ def _ask_site(request: HttpRequest, policy: AttestationPolicy, evidence: Evidenc
     except Exception as error:
         logger.exception("SITE_RULE failed; the request is refused.")
         raise ClientAttestationError(Reason.SITE_RULE_FAILED) from error
-
-
-def record_of(proof: VerifiedProof) -> tuple[str, Reason]:
-    """Return what is recorded of a proof, and the reason to refuse it where that is recorded already.
-
-    Where each challenge is accepted once, it is the challenge, which uses up the proof with it.
-    """
-    if proof.challenge is not None and app_settings.single_use_challenges:
-        return replay.challenge_id(proof.challenge), Reason.CHALLENGE_USED  # C4
-    return replay.proof_id(proof), Reason.POP_REPLAYED  # P8
-
-
-def _claim(proof: VerifiedProof) -> None:
-    """Use up the proof."""
-    record, used = record_of(proof)
-    try:
-        first = app_settings.replay_store.claim(record, valid_until=proof.valid_until)
-    except replay.ReplayStoreUnavailable as error:
-        logger.exception("The replay store does not answer; attested requests are refused until it does.")
-        raise ClientAttestationError(Reason.REPLAY_STORE_UNAVAILABLE) from error
-    if not first:
-        raise ClientAttestationError(used)
-
-
-def endpoint_of(request: HttpRequest | None) -> str:
-    """Return the name of the URL that a request came to."""
-    match = getattr(request, "resolver_match", None)
-    return match.view_name if match else "-"
-
-
-def _send(signal: Any, **arguments: Any) -> None:
-    signal.send_robust(sender=AttestationPolicy, **arguments)  # which logs the exceptions of receivers

@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,13 +17,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ..core.anchors import MAX_ANCHORS, MAX_NAMESAKES, AnchorProblem, InvalidAnchor, TrustAnchor, parse_anchors
-from ..core.jose import InvalidKey, public_key_of
+from ..core.jwk import InvalidKey, public_key_of
 from .jwks import MAX_KEYS, EnteredKey, parse_jwks
 
 _BEGIN: Final = re.compile(rb"-----BEGIN ([^\r\n-]*)-----")
 _BLOCK: Final = re.compile(rb"-----BEGIN ([^\r\n-]*)-----[^-]*-----END \1-----")
 _PUBLIC_LABELS: Final = (b"PUBLIC KEY", b"RSA PUBLIC KEY")
-_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {"EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "RSA": ("n", "e")}
 
 _ANCHOR_PROBLEMS: Final = {
     AnchorProblem.NOT_PEM: gettext_lazy(
@@ -140,4 +138,4 @@ def _pem_jwk(position: int, block: re.Match[bytes]) -> dict[str, str]:
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise ValidationError(_("Block %(position)d cannot be read."), code="pem_unreadable", params=params) from None
-    return {"kty": key.key_type, **{name: key.loaded[name] for name in _MEMBERS[key.key_type]}}
+    return dict(key.jwk)

@@ -9,15 +9,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from ..core.jose import (
-    PUBLIC_MEMBERS,
-    InvalidKey,
-    MalformedJwt,
-    PrivateKey,
-    PublicKey,
-    parse_json_object,
-    parse_public_key,
-)
+from ..core.jwk import InvalidKey, PrivateKey, parse_public_key
+from ..core.keys import PublicKey
+from ..core.strict import MalformedJwt, parse_json_object
 
 MAX_KEYS = 100
 _KEY_ID_LENGTH = 255
@@ -125,8 +119,7 @@ def _entered_key(position: int, jwk: Any) -> EnteredKey:
             params={"position": position, "most": _KEY_ID_LENGTH},
         )
     # Nothing but what was validated: the rest says nothing that is used here, and could be anything.
-    stored = {name: jwk[name] for name in ("kty", *PUBLIC_MEMBERS[parsed.key_type])}
-    stored |= {name: jwk[name] for name in ("alg", "use", "kid") if jwk.get(name)}
+    stored = {**parsed.jwk, **{name: jwk[name] for name in ("alg", "use", "kid") if jwk.get(name)}}
     return EnteredKey(key_id, parsed.thumbprint, stored)
 
 

@@ -15,9 +15,10 @@ from django.db.models.expressions import RawSQL
 
 from ..conf import app_settings
 from ..core.attestation import MAX_CANDIDATE_KEYS
-from ..core.jose import InvalidKey, PublicKey, parse_public_key
+from ..core.jwk import InvalidKey, parse_public_key
+from ..core.keys import PublicKey
 from ..core.results import TrustedKey
-from ..models import AttesterApplication, AttesterKey
+from ..models import AttesterApplication, AttesterKey, NewClient
 from .moments import stored_time
 from .terms import TERMS, trusted_key
 
@@ -81,12 +82,15 @@ def registered_keys(application_id: Any, *, key_id: str | None, now: float) -> R
 def _rows(application_id: Any, key_id: str | None, now: float) -> list[tuple[Any, ...]]:
     alias = router.db_for_read(AttesterKey)
     connection = connections[alias]
-    sql, parameters = _statement(alias, key_id is not None)
+    new_client = application_id if isinstance(application_id, NewClient) else None
+    if new_client is not None and not new_client.attesters:
+        return []
+    sql, parameters = _statement(alias, key_id is not None, new_client)
     moment = stored_time(now)
     adapt = DateTimeField().get_db_prep_value
     values = {
         id(_APPLICATION): AttesterApplication._meta.get_field("application").get_db_prep_value(
-            application_id, connection
+            None if new_client else application_id, connection
         ),
         id(_KEY_ID): key_id,
         id(_NOW): adapt(moment, connection),
@@ -100,7 +104,7 @@ def _rows(application_id: Any, key_id: str | None, now: float) -> list[tuple[Any
 
 
 @lru_cache(maxsize=16)
-def _statement(alias: str, with_key_id: bool) -> tuple[str, tuple[Any, ...]]:
+def _statement(alias: str, with_key_id: bool, new_client: NewClient | None) -> tuple[str, tuple[Any, ...]]:
     """Return the query and its parameters, compiled once for a database.
 
     Compiling it takes the ORM several times as long as the database needs to answer, and this is asked with
@@ -108,8 +112,9 @@ def _statement(alias: str, with_key_id: bool) -> tuple[str, tuple[Any, ...]]:
     """
     # A subquery rather than a join, which would repeat a key for each application its attester is linked to.
     linked = AttesterApplication.objects.filter(application_id=RawSQL("%s", [_APPLICATION])).values("attester_id")
+    trusted = Q(attester__all_applications=True) | Q(attester_id__in=linked)
     keys = AttesterKey.objects.using(alias).filter(
-        Q(attester__all_applications=True) | Q(attester_id__in=linked),
+        Q(attester__name__in=new_client.attesters) if new_client else trusted,
         Q(not_before=None) | Q(not_before__lte=_time(_NOW)),
         Q(not_after=None) | Q(not_after__gt=_time(_NOW)),
         # What came from a URL that is no longer the attester's is nobody's.

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..conf import app_settings
 from ..core.errors import Reason
-from ..core.jose import MAC_ALGORITHMS
+from ..core.keys import MAC_ALGORITHMS
 from ..core.results import TrustedKey, UnverifiedAttestation
 from . import refresh
 from .certified import certified_keys
@@ -29,7 +29,8 @@ def trusted_keys(application_id: Any, attestation: UnverifiedAttestation, *, now
     One query for an attestation whose key is stored. A certificate costs one more; a ``kid`` that is not known,
     or keys that were fetched long ago, may cost a fetch (:mod:`.refresh`).
 
-    :param application_id: primary key of the application that the attestation claims to be for.
+    :param application_id: primary key of the application that the attestation claims to be for, or a
+        :class:`~..models.NewClient`.
     :param attestation: not verified: it selects and proves nothing.
     :param now: the current time, in seconds since the epoch.
     """

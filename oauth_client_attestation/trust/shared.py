@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..conf import app_settings
-from ..core.jose import SharedSecret
+from ..core.keys import SharedSecret
 from ..core.results import TrustedKey
 from ..models import Attester
 from .terms import TERMS, trusted_key

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..core.claims import canonical_scalar
-from ..core.jose import PublicKey, SharedSecret
+from ..core.keys import PublicKey, SharedSecret
 from ..core.results import RequiredClaim, TrustedKey
 
 #: The fields of an attester that :func:`trusted_key` takes, in its order.

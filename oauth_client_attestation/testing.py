@@ -7,50 +7,31 @@ key that it makes itself, and every claim or header parameter can be replaced, o
 
 from __future__ import annotations
 
-import json
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jwcrypto.jwk import JWK
-from jwcrypto.jws import JWS
 
+from .attester import attestation_parts
+from .client.proofs import dpop_parts, pop_parts
 from .core import wire
+from .signing import generate_key, public_jwk, sign
+
+__all__ = [
+    "ABSENT",
+    "AttesterBackend",
+    "ClientInstance",
+    "combined_headers",
+    "generate_key",
+    "public_jwk",
+    "request_headers",
+    "sign",
+]
 
 #: As a value in ``claims`` or ``header``: leave that member out.
 ABSENT: Final = object()
-
-_KEY_PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
-    "ES256": {"kty": "EC", "crv": "P-256"},
-    "ES384": {"kty": "EC", "crv": "P-384"},
-    "ES512": {"kty": "EC", "crv": "P-521"},
-    "EdDSA": {"kty": "OKP", "crv": "Ed25519"},
-    "Ed25519": {"kty": "OKP", "crv": "Ed25519"},
-    **{name: {"kty": "RSA", "size": 2048} for name in ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")},
-}
-
-
-def generate_key(algorithm: str = "ES256") -> JWK:
-    """Return a new private key for ``algorithm``."""
-    return JWK.generate(**_KEY_PARAMETERS[algorithm])
-
-
-def public_jwk(key: JWK) -> dict[str, Any]:
-    """Return the public part of ``key`` as a JWK."""
-    members: dict[str, Any] = json.loads(key.export_public())
-    return members
-
-
-def sign(key: JWK, header: Mapping[str, Any], payload: Mapping[str, Any] | str | bytes) -> str:
-    """Return a compact JWS. A ``str`` or ``bytes`` payload is signed as it is, valid JSON or not."""
-    body = payload if isinstance(payload, str | bytes) else json.dumps(payload)
-    jws = JWS(body)
-    jws.allowed_algs = [*jws.allowed_algs, str(header["alg"])]
-    jws.add_signature(key, None, json.dumps(header), None)
-    token: str = jws.serialize(compact=True)
-    return token
 
 
 @dataclass
@@ -93,14 +74,41 @@ class ClientInstance:
         :param header: the same for header parameters.
         """
         moment = time.time() if now is None else now
-        own: dict[str, Any] = {"aud": audience, "jti": str(uuid.uuid4()), "iat": int(moment)}
-        if challenge is not None:
-            own["challenge"] = challenge
-        return sign(
-            self.key,
-            _merged({"typ": wire.POP_TYP, "alg": self.algorithm}, header),
-            _merged(own, claims),
+        own_header, own = pop_parts(audience, algorithm=self.algorithm, now=moment, challenge=challenge)
+        return sign(self.key, _merged(own_header, header), _merged(own, claims))
+
+    def prove_dpop(
+        self,
+        method: str,
+        uri: str,
+        *,
+        nonce: str | None = None,
+        access_token: str | None = None,
+        now: float | None = None,
+        claims: Mapping[str, Any] | None = None,
+        header: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Return a DPoP proof (RFC 9449 section 4.2).
+
+        :param method: of the HTTP request.
+        :param uri: of the HTTP request.
+        :param nonce: a DPoP nonce of that server.
+        :param access_token: the token that is presented along with the proof.
+        :param now: the time to sign with, in seconds since the epoch; the current time by default.
+        :param claims: claims to replace or add; :data:`ABSENT` removes one.
+        :param header: the same for header parameters.
+        """
+        moment = time.time() if now is None else now
+        own_header, own = dpop_parts(
+            method,
+            uri,
+            jwk=self.public_jwk,
+            algorithm=self.algorithm,
+            now=moment,
+            nonce=nonce,
+            access_token=access_token,
         )
+        return sign(self.key, _merged(own_header, header), _merged(own, claims))
 
 
 @dataclass
@@ -147,21 +155,25 @@ class AttesterBackend:
         :param header: the same for header parameters.
         """
         moment = time.time() if now is None else now
-        own_header = {"typ": wire.ATTESTATION_TYP, "alg": self.algorithm}
-        if self.key_id is not None:
-            own_header["kid"] = self.key_id
-        own = {
-            "sub": client_id,
-            "iat": int(moment),
-            "exp": int(moment) + lifetime,
-            "cnf": {"jwk": instance.public_jwk},
-        }
+        own_header, own = attestation_parts(
+            client_id,
+            instance.public_jwk,
+            algorithm=self.algorithm,
+            key_id=self.key_id,
+            issued_at=int(moment),
+            lifetime=lifetime,
+        )
         return sign(self.key, _merged(own_header, header), _merged(own, claims))
 
 
 def request_headers(attestation: str, pop: str) -> dict[str, str]:
     """Return the two header fields of an attested request."""
     return {wire.ATTESTATION_FIELD: attestation, wire.POP_FIELD: pop}
+
+
+def combined_headers(attestation: str, dpop: str) -> dict[str, str]:
+    """Return the two header fields of an attested request in combined mode."""
+    return {wire.ATTESTATION_FIELD: attestation, wire.DPOP_FIELD: dpop}
 
 
 def _merged(own: Mapping[str, Any], changes: Mapping[str, Any] | None) -> dict[str, Any]:

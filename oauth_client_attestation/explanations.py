@@ -47,6 +47,10 @@ _OTHER_INSTANCE: Final = _(
 _CLOCKS: Final = _("Compare the clocks, this server’s first; CLOCK_SKEW says how far they may be off.")
 _INSTANCE_CLOCK: Final = _("Look at the clock of the device; answering a challenge makes the proof independent of it.")
 _NORMAL: Final = _("Normal: the client repeats the request and gets in.")
+_INSTANCE_CLOCK_DPOP: Final = _("Look at the clock of the client; a proof with a DPoP nonce does not depend on it.")
+_DPOP_KEYS: Final = _(
+    "A stolen token or code, or a client that mixes up its keys; a new key needs a new authorization."
+)
 
 _EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     Reason.ATTESTATION_FIELD_REPEATED: Explanation(
@@ -77,10 +81,13 @@ _EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     ),
     Reason.COMBINED_MODE_NOT_OFFERED: Explanation(
         _("An attestation came with a DPoP proof in place of OAuth-Client-Attestation-PoP."),
-        _("That mode is not offered here: the client has to send a proof of its own for the attestation."),
+        _(
+            "METHODS does not name attest_jwt_client_auth_dpop, or POP_METHODS or a resource dpop_combined: add it, or "
+            "have the client send a PoP JWT."
+        ),
     ),
     Reason.ATTESTATION_REQUIRED: Explanation(
-        _("An application that must be attested came without an attestation, with a secret for example."),
+        _("An application that must be attested, or a request to a resource that requires it, had no attestation."),
         _("Expected for old versions of the client; delete the policy to let them in again."),
     ),
     Reason.CLIENT_NOT_REGISTERED: Explanation(
@@ -89,18 +96,31 @@ _EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     ),
     Reason.CLIENT_UNKNOWN: Explanation(
         _("The attestation is good, but django-oauth-toolkit does not consider the application usable."),
-        _("Look at the application, and at what the site’s own validator says of it."),
+        _(
+            "Look at the application, and at what the site’s own validator says of it; at a resource, whether "
+            "introspection names the client of the access token."
+        ),
     ),
     Reason.CLIENT_MISMATCH: Explanation(
         _("The request names another client than the attestation’s “sub” does."),
         _CLIENT,
+    ),
+    Reason.REGISTRATION_SUB: Explanation(
+        _("The attestation of a registration is not for the “software_id” of the request, or for a client."),
+        _(
+            "At registration “sub” is the “software_id”, and not the client ID of an application: agree on one with "
+            "the attester."
+        ),
     ),
     Reason.SECOND_MECHANISM: Explanation(
         _("The request also carries a secret, an assertion or HTTP Basic credentials."),
         _("A fault of the client: it has to authenticate in one way only (RFC 6749 section 2.3)."),
     ),
     Reason.METHOD_NOT_ALLOWED: Explanation(
-        _("The policy of the application, or the setting METHODS, does not name the method that was used."),
+        _(
+            "The policy of the application, the setting METHODS or POP_METHODS, or a resource does not name the method "
+            "that was used."
+        ),
         _("Add the method to whichever lacks it, if it should be accepted."),
     ),
     Reason.ATTESTATION_MALFORMED: Explanation(
@@ -216,8 +236,8 @@ _EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         _("A stolen attestation, or an instance that mixes up its keys."),
     ),
     Reason.POP_AUD: Explanation(
-        _("The proof’s “aud” is not this server’s issuer, or is more than one."),
-        _("Compare it with ISSUER to the letter: scheme, port, trailing slash."),
+        _("The proof’s “aud” is not this server’s issuer, or is more than one; at a resource, not its identifier."),
+        _("Compare it with ISSUER or RESOURCE to the letter: scheme, port, trailing slash."),
     ),
     Reason.POP_ISS: Explanation(_("The proof’s “iss” is not the client_id."), _CLIENT),
     Reason.POP_JTI: Explanation(_("The proof’s “jti” is not a printable string of 1 to 256 characters."), _CLIENT),
@@ -249,7 +269,7 @@ _EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         _CLIENT,
     ),
     Reason.CHALLENGE_UNKNOWN: Explanation(
-        _("This server did not issue the challenge."),
+        _("This server did not issue the challenge, or not for this purpose: resources have others."),
         _("Normal after SECRET_KEY was changed; else compare SECRET_KEY, issuer and clock of all hosts."),
     ),
     Reason.CHALLENGE_EXPIRED: Explanation(_("The challenge is older than CHALLENGE_LIFETIME."), _NORMAL),
@@ -296,6 +316,116 @@ _EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     Reason.DEVICE_CODE_REVOKED: Explanation(
         _("An operator has revoked what the instance holds, this device code too."),
         _("The device has to start again."),
+    ),
+    Reason.DPOP_FIELD_REPEATED: Explanation(
+        _("The request has more than one DPoP field, or one with a comma."), _PROXY
+    ),
+    Reason.DPOP_FIELD_MALFORMED: Explanation(
+        _("DPoP is not one compact JWT: three base64url parts and nothing else."), _PROXY
+    ),
+    Reason.DPOP_FIELD_TOO_LARGE: Explanation(_("DPoP is longer than MAX_FIELD_LENGTH."), _FIELD_LENGTH),
+    Reason.DPOP_MALFORMED: Explanation(_("The DPoP proof is not strict JSON."), _CLIENT),
+    Reason.DPOP_TYP: Explanation(
+        _("The DPoP proof’s “typ” is not “dpop+jwt”."),
+        _("A fault of the client, or it sent another token in its place."),
+    ),
+    Reason.DPOP_ALGORITHM: Explanation(
+        _("The DPoP proof’s “alg” is not in DPOP_ALGORITHMS, or does not fit its key."),
+        _("Add it to DPOP_ALGORITHMS if it is one you accept."),
+    ),
+    Reason.DPOP_CRIT: Explanation(_("The DPoP proof has a “crit” header, and no extension is supported."), _CLIENT),
+    Reason.DPOP_JWK: Explanation(
+        _("The DPoP proof’s “jwk” header is missing or not an acceptable public key."), _CLIENT
+    ),
+    Reason.DPOP_JWK_PRIVATE: Explanation(
+        _("The DPoP proof’s “jwk” header is a private or secret key."),
+        _("Tell the client’s developers at once: it sends its private key with every request."),
+    ),
+    Reason.DPOP_SIGNATURE: Explanation(
+        _("The key in the DPoP proof did not sign it."),
+        _("A fault of the client, or somebody changed the proof."),
+    ),
+    Reason.DPOP_JTI: Explanation(
+        _("The DPoP proof’s “jti” is not a printable string of 1 to 256 characters."), _CLIENT
+    ),
+    Reason.DPOP_HTM: Explanation(
+        _("The DPoP proof’s “htm” is not the method of the request."),
+        _("A fault of the client, or a proof that was made for another request; case matters."),
+    ),
+    Reason.DPOP_HTU: Explanation(
+        _("The DPoP proof’s “htu” is not the URL of the request."),
+        _(
+            "Compare it with the URL that this server sees; behind a proxy, look at SECURE_PROXY_SSL_HEADER and "
+            "USE_X_FORWARDED_HOST. Otherwise a proof that was made for another server."
+        ),
+    ),
+    Reason.DPOP_IAT: Explanation(_("The DPoP proof’s “iat” is missing or not a number of seconds."), _CLIENT),
+    Reason.DPOP_TOO_OLD: Explanation(
+        _("The DPoP proof has no nonce and is older than POP_MAX_AGE."), _INSTANCE_CLOCK_DPOP
+    ),
+    Reason.DPOP_FROM_THE_FUTURE: Explanation(
+        _("The DPoP proof has no nonce and was made in the future."), _INSTANCE_CLOCK_DPOP
+    ),
+    Reason.DPOP_EXPIRED: Explanation(
+        _("The DPoP proof’s “exp” has passed or its “nbf” lies in the future, or one is not a number of seconds."),
+        _("A fault of the client, or of its clock: a DPoP proof needs neither."),
+    ),
+    Reason.DPOP_ATH: Explanation(
+        _("The DPoP proof’s “ath” is not the hash of the access token that came with it."),
+        _("A fault of the client, or a proof that was made for another token."),
+    ),
+    Reason.DPOP_REPLAYED: Explanation(
+        _("The DPoP proof was used before."),
+        _("A client that repeats a request as it was, or somebody who copied it; each request needs a new proof."),
+    ),
+    Reason.DPOP_NONCE_MISSING: Explanation(
+        _("The DPoP proof needs a nonce of this server, and has none."),
+        _("Normal for a first request: the client repeats it with the nonce in DPoP-Nonce."),
+    ),
+    Reason.DPOP_NONCE_MALFORMED: Explanation(
+        _("The DPoP proof’s “nonce” is not a printable string of 1 to 512 characters."), _CLIENT
+    ),
+    Reason.DPOP_NONCE_UNKNOWN: Explanation(
+        _("This server did not issue the nonce of the DPoP proof."),
+        _("Normal after SECRET_KEY was changed; else compare SECRET_KEY and clock of all hosts."),
+    ),
+    Reason.DPOP_NONCE_EXPIRED: Explanation(_("The nonce of the DPoP proof is older than CHALLENGE_LIFETIME."), _NORMAL),
+    Reason.DPOP_KEY_MISMATCH: Explanation(
+        _("The DPoP proof was made with another key than the one in the attestation."),
+        _("A stolen attestation, or a client that means to bind its tokens to another key: it has to send a PoP too."),
+    ),
+    Reason.DPOP_JKT_MISMATCH: Explanation(
+        _("A pushed authorization request names one key in “dpop_jkt” and was made with a DPoP proof by another."),
+        _("A fault of the client; it may leave “dpop_jkt” out."),
+    ),
+    Reason.DPOP_REQUIRED: Explanation(
+        _("A DPoP proof is required, for the client’s tokens or along with one of them, and there is none."),
+        _("A fault of the client, or a proxy dropped the field DPoP; see its DPoP policy and REQUIRE_DPOP."),
+    ),
+    Reason.REFRESH_TOKEN_OF_ANOTHER_KEY: Explanation(
+        _("The refresh token is bound to a key, and there is no DPoP proof by that key."), _DPOP_KEYS
+    ),
+    Reason.CODE_OF_ANOTHER_KEY: Explanation(
+        _("The authorization request of this code named a key, and there is no DPoP proof by that key."), _DPOP_KEYS
+    ),
+    Reason.ACCESS_TOKEN_OF_ANOTHER_KEY: Explanation(
+        _("The access token is bound to another key than the one of the DPoP proof."), _DPOP_KEYS
+    ),
+    Reason.ACCESS_TOKEN_AS_BEARER: Explanation(
+        _("An access token, or ID token, that is bound to a key was presented as a bearer token."),
+        _("A client, or a gateway in between, that does not know DPoP; or somebody tries out a stolen token."),
+    ),
+    Reason.ACCESS_TOKEN_NOT_BOUND: Explanation(
+        _("A bearer token was presented under the scheme DPoP."),
+        _("A fault of the client: it has to use the “token_type” that the token came with."),
+    ),
+    Reason.ACCESS_TOKEN_OF_ANOTHER_INSTANCE: Explanation(
+        _("The attestation is of another client instance than the one that the access token was issued to."),
+        _("A client that took a new key and kept its tokens, or a stolen token; the right instance is not affected."),
+    ),
+    Reason.RESOURCE_NOT_CONFIGURED: Explanation(
+        _("This resource has no identifier, so no proof can name it."),
+        _("Set RESOURCE, or name the resource at the view."),
     ),
     Reason.ISSUER_NOT_CONFIGURED: Explanation(
         _("This server has no issuer, so no proof can name it."),

@@ -1,4 +1,4 @@
-"""Policy and attesters on the application's page, whichever class of the site shows it."""
+"""Policies and attesters on the application's page, whichever class of the site shows it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from oauth2_provider.models import get_application_model
 
 from ..conf import app_settings
-from ..models import AttestationPolicy, AttesterApplication
-from .forms import ApplicationPolicyForm
+from ..models import AttestationPolicy, AttestationSignalPolicy, AttesterApplication, DpopPolicy
+from .forms import ApplicationDpopPolicyForm, ApplicationPolicyForm, ApplicationSignalPolicyForm
 from .trusted import TrustedAttesters
 
 
@@ -28,6 +28,26 @@ class AttestationPolicyInline(TrustedAttesters, admin.StackedInline):
 
     class Media:
         css = {"all": ("oauth_client_attestation/admin.css",)}
+
+
+class DpopPolicyInline(admin.StackedInline):
+    """That the application may use DPoP, or must."""
+
+    model = DpopPolicy
+    form = ApplicationDpopPolicyForm
+    fields = ("use",)
+    extra = 0
+    verbose_name_plural = _("DPoP")
+
+
+class AttestationSignalPolicyInline(admin.StackedInline):
+    """That the application, which authenticates in another way, may or must send an attestation as well."""
+
+    model = AttestationSignalPolicy
+    form = ApplicationSignalPolicyForm
+    fields = ("use",)
+    extra = 0
+    verbose_name_plural = _("Client attestation beside another authentication")
 
 
 class TrustedAttesterFormSet(BaseInlineFormSet):
@@ -69,7 +89,7 @@ class ApplicationInlines(admin.ModelAdmin):
         if not app_settings.admin_application_inline:
             return inlines
         models = {inline.model for inline in inlines}
-        ours = (AttestationPolicyInline, TrustedAttesterInline)
+        ours = (AttestationPolicyInline, TrustedAttesterInline, DpopPolicyInline, AttestationSignalPolicyInline)
         return [*inlines, *(inline for inline in ours if inline.model not in models)]
 
 

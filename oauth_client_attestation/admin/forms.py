@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from ..conf import app_settings
 from ..core import wire
-from ..core.jose import ASYMMETRIC_ALGORITHMS
-from ..models import AttestationPolicy, Attester
+from ..core.keys import ASYMMETRIC_ALGORITHMS
+from ..models import AttestationPolicy, AttestationSignalPolicy, Attester, DpopPolicy, default_methods
 from ..trust import registration
 from ..trust.entry import parse_entered_anchors, parse_entered_keys
 from ..trust.others import check_namesakes
@@ -167,24 +167,56 @@ def _has_secret(name: str | None) -> bool:
     return name in app_settings.shared_secrets
 
 
+#: What people call the methods.
+MODES: Final = {
+    wire.METHOD_POP_JWT: _("normal mode: attestation and PoP JWT"),
+    wire.METHOD_DPOP: _("combined mode: attestation and DPoP proof"),
+}
+
+
 class AttestationPolicyForm(forms.ModelForm):
     """A policy with its methods as check boxes."""
 
     methods = forms.MultipleChoiceField(
         label=_("Methods"),
-        choices=[(method, method) for method in wire.METHODS],
         widget=forms.CheckboxSelectMultiple,
-        initial=[wire.METHOD_POP_JWT],
-        help_text=_("How an instance may prove possession of its key."),
+        initial=default_methods,
+        help_text=_("How an instance may prove possession of its key. Both: as each request likes."),
     )
 
     class Meta:
         model = AttestationPolicy
         fields = ("application", "methods", "challenge", "oldest_revision")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        methods = cast("forms.MultipleChoiceField", self.fields["methods"])
+        methods.choices = [(method, _mode_label(method)) for method in wire.METHODS]
 
-class ApplicationPolicyForm(AttestationPolicyForm):
-    """The same as part of the application's form."""
+
+def _mode_label(method: str) -> Any:
+    if method not in app_settings.methods:
+        return format_lazy(_("{mode} (not in METHODS, so not accepted)"), mode=MODES[method])
+    return MODES[method]
+
+
+class DpopPolicyForm(forms.ModelForm):
+    """A DPoP policy, and what the settings make of it."""
+
+    class Meta:
+        model = DpopPolicy
+        fields = ("application", "use")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if app_settings.dpop == "off" and "use" in self.fields:
+            self.fields["use"].help_text = format_lazy(
+                "{} {}", self.fields["use"].help_text, _("DPOP is off in the settings, so this has no effect now.")
+            )
+
+
+class _ApplicationPart(forms.ModelForm):
+    """A form of what belongs to an application, as part of the application's form."""
 
     def has_changed(self) -> bool:
         """Whoever added the form wants a policy, the defaults included."""
@@ -197,3 +229,19 @@ class ApplicationPolicyForm(AttestationPolicyForm):
             error_class="nonfield",
             renderer=self.renderer,
         )
+
+
+class ApplicationSignalPolicyForm(_ApplicationPart):
+    """The attestation signal policy on the application's page."""
+
+    class Meta:
+        model = AttestationSignalPolicy
+        fields = ("application", "use")
+
+
+class ApplicationPolicyForm(_ApplicationPart, AttestationPolicyForm):
+    """The attestation policy on the application's page."""
+
+
+class ApplicationDpopPolicyForm(_ApplicationPart, DpopPolicyForm):
+    """The DPoP policy on the application's page."""

@@ -19,12 +19,17 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from ..conf import app_settings
+from ..core import wire
 from ..core.errors import ClientAttestationError
 from ..inspection import EARLIEST, LATEST, Question, inspect, wording
+from ..metadata import absolute_url
 from ..trust.moments import aware_time
 
 PERMISSION: Final = "oauth_client_attestation.check_attestation"
 URL_NAME: Final = "oauth_client_attestation_check"
+
+#: Fields that only a DPoP proof needs.
+_OF_DPOP: Final = ("kind", "method", "uri", "access_token")
 
 _TOKEN: Final = {"rows": 6, "class": "vLargeTextField", "spellcheck": "false", "autocomplete": "off"}
 
@@ -50,7 +55,7 @@ class CheckForm(forms.Form):
         label=_("Proof of possession"),
         required=False,
         widget=forms.Textarea(attrs=_TOKEN),
-        help_text=_("The value of OAuth-Client-Attestation-PoP. Empty: the attestation is checked alone."),
+        help_text=_("The value of OAuth-Client-Attestation-PoP or DPoP. Empty: the attestation is checked alone."),
     )
     client_id = forms.CharField(
         label=_("Client ID"),
@@ -73,6 +78,52 @@ class CheckForm(forms.Form):
         widget=forms.DateTimeInput(attrs={"class": "vTextField", "placeholder": "2026-01-31 23:59:59"}),
         help_text=_("Judge at this time, that of a refusal for example. Empty: now."),
     )
+    kind = forms.ChoiceField(
+        label=_("Field of the proof"),
+        required=False,
+        choices=[("", _("as its “typ” says")), ("pop", wire.POP_FIELD), ("dpop", wire.DPOP_FIELD)],
+        help_text=_("Which field the proof came in."),
+    )
+    method = forms.CharField(
+        label=_("HTTP method"),
+        required=False,
+        max_length=32,
+        widget=forms.TextInput(attrs={"class": "vTextField", "placeholder": "POST"}),
+        help_text=_("What “htm” has to be. Empty: POST."),
+    )
+    uri = forms.CharField(
+        label=_("URL"),
+        required=False,
+        max_length=2048,
+        widget=forms.TextInput(attrs={"class": "vTextField", "inputmode": "url"}),
+        help_text=_("What “htu” has to be. Empty: the token endpoint."),
+    )
+    access_token = forms.CharField(
+        label=_("Access token"),
+        required=False,
+        widget=forms.Textarea(attrs={**_TOKEN, "rows": 2}),
+        help_text=_("What “ath” has to be the hash of. Empty: none was presented."),
+    )
+
+    @property
+    def general(self) -> list[tuple[forms.BoundField, str | None]]:
+        """The fields for every request, and what each is taken to be if it is empty, if that is worth showing."""
+        return [(field, self._default(field)) for field in self if field.name not in _OF_DPOP]
+
+    @property
+    def of_dpop(self) -> list[tuple[forms.BoundField, str | None]]:
+        """The fields for DPoP proofs, the same way."""
+        return [(field, self._default(field)) for field in self if field.name in _OF_DPOP]
+
+    @property
+    def uses_dpop(self) -> bool:
+        """Whether one of those was filled in, so that they have to be seen."""
+        return any(self[name].value() for name in _OF_DPOP)
+
+    def _default(self, field: forms.BoundField) -> str | None:
+        if field.name == "audience":
+            return app_settings.issuer
+        return absolute_url("oauth2_provider:token") if field.name == "uri" else None
 
     def question(self) -> Question:
         """Return what was asked, once the form is valid."""
@@ -83,6 +134,10 @@ class CheckForm(forms.Form):
             proof=given["proof"],
             audience=given["audience"],
             client_id=given["client_id"],
+            kind=given["kind"],
+            method=given["method"] or "POST",
+            uri=given["uri"],
+            access_token=given["access_token"],
             at=None if at is None else at.timestamp(),
         )
 
@@ -104,7 +159,7 @@ class CheckAttestationMixin(LinksToCheck):
         view = self.admin_site.admin_view(self.check_attestation)  # which also forbids to store the response
         return [path("check-attestation/", view, name=URL_NAME), *super().get_urls()]
 
-    @method_decorator(sensitive_post_parameters("attestation", "proof"))
+    @method_decorator(sensitive_post_parameters("attestation", "proof", "access_token"))
     @sensitive_variables()
     def check_attestation(self, request: HttpRequest) -> HttpResponse:
         """Show the form, and the verdict on what was pasted."""
@@ -115,7 +170,6 @@ class CheckAttestationMixin(LinksToCheck):
             **self.admin_site.each_context(request),
             "title": gettext("Check an attestation"),
             "opts": self.opts,
-            "issuer": app_settings.issuer,
         }
         if request.method != "POST":
             known = {name: request.GET[name] for name in ("client_id", "at") if name in request.GET}
@@ -133,7 +187,8 @@ class CheckAttestationMixin(LinksToCheck):
         except ClientAttestationError as error:
             form.add_error(None, gettext("There is no verdict: %(reason)s.") % {"reason": error.reason})
             return {}
-        given = ((_("Attestation"), question.attestation), (_("Proof of possession"), question.proof))
+        proof = _("DPoP proof") if inspection.combined else _("Proof of possession")
+        given = ((_("Attestation"), question.attestation), (proof, question.proof))
         return {
             "inspection": inspection,
             "facts": [(fact.label, fact.value, self._url(request, fact.about)) for fact in inspection.facts],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db import DatabaseError
 from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -74,7 +75,11 @@ class ClientInstanceAdmin(admin.ModelAdmin):
     def block(self, request: HttpRequest, chosen: QuerySet[ClientInstance]) -> None:
         """Refuse the selected instances at every endpoint from the next request on."""
         rows = list(chosen)
-        revoked = sum(instances.block(row.application_id, row.thumbprint) for row in rows)
+        try:
+            revoked = sum(instances.block(row.application_id, row.thumbprint) for row in rows)
+        except DatabaseError:
+            self.message_user(request, gettext("Not all of them are blocked. Look again."), messages.ERROR)
+            return
         self._logged(request, rows, gettext("Blocked."))
         blocked = ngettext("%d instance blocked", "%d instances blocked", len(rows)) % len(rows)
         self.message_user(request, f"{blocked}; {_revoked(revoked)}.")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from ..conf import app_settings
+from ..core import wire
 from ..models import AttestationPolicy
 from .applications import extend_application_admin
 from .choices import ApplicationChoice
 from .forms import AttestationPolicyForm
 from .trusted import TrustedAttesters
+
+_SHORT: Final = {wire.METHOD_POP_JWT: _("normal mode"), wire.METHOD_DPOP: _("combined mode")}
 
 
 @admin.register(AttestationPolicy)
@@ -20,8 +25,8 @@ class AttestationPolicyAdmin(ApplicationChoice, TrustedAttesters, admin.ModelAdm
 
     form = AttestationPolicyForm
     fields = ("application", "methods", "challenge", "oldest_revision", "trusted_attesters")
-    list_display = ("application", "client_id", "method_names", "challenge", "oldest_revision", "updated")
-    list_filter = ("challenge", "oldest_revision")
+    list_display = ("application", "client_id", "method_names", "challenge", "oldest_revision", "source", "updated")
+    list_filter = ("challenge", "oldest_revision", "application__registration_source")
     list_select_related = ("application",)
     search_fields = ("application__name", "application__client_id")
 
@@ -40,5 +45,14 @@ class AttestationPolicyAdmin(ApplicationChoice, TrustedAttesters, admin.ModelAdm
 
     @admin.display(description=_("methods"))
     def method_names(self, policy: AttestationPolicy) -> str:
-        """Return the methods in one line."""
-        return ", ".join(policy.methods)
+        """Return the methods that are accepted; without any, nobody gets in."""
+        accepted = [mode for method, mode in _SHORT.items() if method in {*policy.methods} & {*app_settings.methods}]
+        if not accepted:
+            problem = _("none that METHODS has, so every request of this application is refused")
+            return format_html('<span class="client-attestation-problem">{}</span>', problem)
+        return ", ".join(map(str, accepted))
+
+    @admin.display(description=_("registered by"), ordering="application__registration_source")
+    def source(self, policy: AttestationPolicy) -> str:
+        """Return how the application came to be: entered, or by itself."""
+        return str(policy.application.get_registration_source_display())

@@ -38,6 +38,8 @@ def not_applicable(question: Question, found: Found, signer: TrustedKey | None) 
     """Yield the names of the checks that a token gives nothing to, as far as it was read."""
     if not question.proof:
         yield from OF_THE_PROOF
+    if not question.access_token:
+        yield "ath"
     if not question.client_id:
         yield "client_id"
     if app_settings.site_rule is None:

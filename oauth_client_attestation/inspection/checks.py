@@ -26,6 +26,7 @@ class Part(StrEnum):
     CLIENT = "client"
     ATTESTATION = "attestation"
     PROOF = "proof"
+    DPOP = "dpop"
     USE = "use"
 
 
@@ -34,6 +35,7 @@ PART_TITLES: Final = {
     Part.CLIENT: _("The client"),
     Part.ATTESTATION: _("The attestation"),
     Part.PROOF: _("The proof of possession"),
+    Part.DPOP: _("The DPoP proof"),
     Part.USE: _("Before it is let in"),
 }
 
@@ -62,9 +64,19 @@ CHECKS_BY_PART: Final[Mapping[Part, tuple[Check, ...]]] = {
         Check("attestation_size", "H4", _("The attestation is not too long."), (Reason.ATTESTATION_FIELD_TOO_LARGE,)),
         Check("attestation_once", "H2", _("There is one attestation."), (Reason.ATTESTATION_FIELD_REPEATED,)),
         Check("attestation_form", "H3", _("The attestation is a compact JWT."), (Reason.ATTESTATION_FIELD_MALFORMED,)),
-        Check("proof_size", "H4", _("The proof is not too long."), (Reason.POP_FIELD_TOO_LARGE,)),
-        Check("proof_once", "H2", _("There is one proof."), (Reason.POP_FIELD_REPEATED,)),
-        Check("proof_form", "H3", _("The proof is a compact JWT."), (Reason.POP_FIELD_MALFORMED,)),
+        Check(
+            "proof_size",
+            "H4",
+            _("The proof is not too long."),
+            (Reason.POP_FIELD_TOO_LARGE, Reason.DPOP_FIELD_TOO_LARGE),
+        ),
+        Check("proof_once", "H2", _("There is one proof."), (Reason.POP_FIELD_REPEATED, Reason.DPOP_FIELD_REPEATED)),
+        Check(
+            "proof_form",
+            "H3",
+            _("The proof is a compact JWT."),
+            (Reason.POP_FIELD_MALFORMED, Reason.DPOP_FIELD_MALFORMED),
+        ),
     ),
     Part.CLIENT: (
         Check(
@@ -81,7 +93,12 @@ CHECKS_BY_PART: Final[Mapping[Part, tuple[Check, ...]]] = {
             _("“sub” names an application with an attestation policy."),
             (Reason.CLIENT_NOT_REGISTERED,),
         ),
-        Check("method", "B5", _("Policy and server admit the method."), (Reason.METHOD_NOT_ALLOWED,)),
+        Check(
+            "method",
+            "B5",
+            _("Policy and server admit the method."),
+            (Reason.METHOD_NOT_ALLOWED, Reason.COMBINED_MODE_NOT_OFFERED),
+        ),
     ),
     Part.ATTESTATION: (
         Check("attestation_typ", "A1", _("“typ” is that of an attestation."), (Reason.ATTESTATION_TYP,)),
@@ -168,6 +185,37 @@ CHECKS_BY_PART: Final[Mapping[Part, tuple[Check, ...]]] = {
             ),
         ),
     ),
+    Part.DPOP: (
+        Check("dpop_json", "D3", _("The proof is strict JSON."), (Reason.DPOP_MALFORMED,)),
+        Check("dpop_jti", "D3", _("“jti” is a usable string."), (Reason.DPOP_JTI,)),
+        Check("dpop_typ", "D3", _("“typ” is that of a DPoP proof."), (Reason.DPOP_TYP,)),
+        Check(
+            "dpop_jwk",
+            "D3",
+            _("“jwk” is a key, public and strong enough."),
+            (Reason.DPOP_JWK, Reason.DPOP_JWK_PRIVATE),
+        ),
+        Check("dpop_alg", "D3", _("“alg” is accepted and fits that key."), (Reason.DPOP_ALGORITHM,)),
+        Check("dpop_crit", "A8", _("There is no “crit”."), (Reason.DPOP_CRIT,)),
+        Check("dpop_signature", "D3", _("That key verifies the signature."), (Reason.DPOP_SIGNATURE,)),
+        Check("htm", "D3", _("“htm” is the method of the request."), (Reason.DPOP_HTM,)),
+        Check("htu", "D3", _("“htu” is the URL of the request."), (Reason.DPOP_HTU,)),
+        Check(
+            "nonce_given",
+            "D5",
+            _("There is a nonce."),
+            (Reason.DPOP_NONCE_MISSING, Reason.DPOP_NONCE_MALFORMED),
+        ),
+        Check(
+            "nonce",
+            "D5",
+            _("The nonce is this server’s, and still good."),
+            (Reason.DPOP_NONCE_UNKNOWN, Reason.DPOP_NONCE_EXPIRED),
+        ),
+        Check("dpop_times", "D3", _("The times of the proof are good."), (Reason.DPOP_IAT, Reason.DPOP_EXPIRED)),
+        Check("ath", "D3", _("“ath” is the hash of the access token."), (Reason.DPOP_ATH,)),
+        Check("dpop_key", "D4", _("The key is the one in the attestation."), (Reason.DPOP_KEY_MISMATCH,)),
+    ),
     Part.USE: (
         Check("not_blocked", "", _("The client instance is not blocked."), (Reason.INSTANCE_BLOCKED,)),
         Check("usable", "E4", _("django-oauth-toolkit considers the application usable."), (Reason.CLIENT_UNKNOWN,)),
@@ -181,22 +229,22 @@ CHECKS_BY_PART: Final[Mapping[Part, tuple[Check, ...]]] = {
             "unused",
             "P8",
             _("The proof was not used before."),
-            (Reason.POP_REPLAYED, Reason.CHALLENGE_USED, Reason.REPLAY_STORE_UNAVAILABLE),
+            (Reason.POP_REPLAYED, Reason.CHALLENGE_USED, Reason.DPOP_REPLAYED, Reason.REPLAY_STORE_UNAVAILABLE),
         ),
     ),
 }
 CHECKS: Final = tuple(check for checks in CHECKS_BY_PART.values() for check in checks)
 
-#: Reasons that are no check of an attestation: decided before there is one, about the server alone, or about what an
-#: instance presents once it is authenticated.
+#: Reasons that are no check of an attestation: decided before there is one, about the server alone, about what an
+#: instance presents once it is authenticated, or about DPoP proofs that come without an attestation or beside a PoP.
 ELSEWHERE: Final = frozenset(
     {
         Reason.ATTESTATION_REQUIRED,
         Reason.BACKEND_NOT_INSTALLED,
         Reason.DATABASE_UNAVAILABLE,
         Reason.POP_WITHOUT_ATTESTATION,
+        Reason.REGISTRATION_SUB,
         Reason.POP_MISSING,
-        Reason.COMBINED_MODE_NOT_OFFERED,
         Reason.REFRESH_TOKEN_UNBOUND,
         Reason.REFRESH_TOKEN_OF_ANOTHER_INSTANCE,
         Reason.CODE_UNBOUND,
@@ -204,8 +252,28 @@ ELSEWHERE: Final = frozenset(
         Reason.DEVICE_CODE_UNBOUND,
         Reason.DEVICE_CODE_OF_ANOTHER_INSTANCE,
         Reason.DEVICE_CODE_REVOKED,
+        Reason.DPOP_TOO_OLD,
+        Reason.DPOP_FROM_THE_FUTURE,
+        Reason.DPOP_JKT_MISMATCH,
+        Reason.DPOP_REQUIRED,
+        Reason.REFRESH_TOKEN_OF_ANOTHER_KEY,
+        Reason.CODE_OF_ANOTHER_KEY,
+        Reason.ACCESS_TOKEN_OF_ANOTHER_KEY,
+        Reason.ACCESS_TOKEN_AS_BEARER,
+        Reason.ACCESS_TOKEN_NOT_BOUND,
+        Reason.ACCESS_TOKEN_OF_ANOTHER_INSTANCE,
+        Reason.RESOURCE_NOT_CONFIGURED,
     }
 )
+
+
+def checks_by_part(*, combined: bool) -> Mapping[Part, tuple[Check, ...]]:
+    """Return what is asked of a request, which has one of the two kinds of proof.
+
+    :param combined: whether it is, or would be, a DPoP proof (D1).
+    """
+    other = Part.PROOF if combined else Part.DPOP
+    return {part: checks for part, checks in CHECKS_BY_PART.items() if part is not other}
 
 
 def check_that_refused(reason: Reason, *, late: bool) -> Check:

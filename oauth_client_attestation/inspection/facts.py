@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,9 @@ from django.db.models import Model
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ..core.jose import SharedSecret
+from ..confirmations import stored_access_token
+from ..core.jwk import InvalidKey, parse_public_key
+from ..core.keys import SharedSecret
 from ..core.results import TrustedKey
 from ..models import Attester, AttesterKey
 from ..trust.moments import aware_time, stored_time
@@ -27,6 +30,7 @@ _MAX_NAMED: Final = 10
 _LABELS: Final = {
     "at": gettext_lazy("Judged at"),
     "audience": gettext_lazy("Audience"),
+    "target": gettext_lazy("Request"),
     "client_id": gettext_lazy("Client ID"),
     "application": gettext_lazy("Application"),
     "policy": gettext_lazy("Policy"),
@@ -38,6 +42,8 @@ _LABELS: Final = {
     "trusted": gettext_lazy("Trusted for the application"),
     "not_trusted": gettext_lazy("Has that key, but is not trusted"),
     "instance": gettext_lazy("Instance key"),
+    "proof_key": gettext_lazy("Key of the proof"),
+    "token_key": gettext_lazy("Key of the access token"),
     "attestation_iat": gettext_lazy("Attestation issued"),
     "attestation_nbf": gettext_lazy("Attestation valid from"),
     "attestation_exp": gettext_lazy("Attestation expires"),
@@ -73,15 +79,35 @@ def facts_of(question: Question, found: Found, signer: TrustedKey | None) -> tup
     """
     found_out = (
         Fact("at", wording.moment(found.now, found.now).partition(" (")[0]),
-        *([Fact("audience", found.issuer)] if found.issuer else []),
+        *_addressee(question, found),
         *_client(found),
         *(_no_signer(found) if signer is None else _signer(signer, found)),
         *_instance(found),
+        *(_keys(question) if question.combined else ()),
         *_times("attestation", question.attestation, found.now),
         *(_times("proof", question.proof, found.now) if question.proof else ()),
     )
     # Applications may have named themselves.
     return tuple(replace(fact, value=wording.printable(fact.value)) for fact in found_out)
+
+
+def _addressee(question: Question, found: Found) -> Iterator[Fact]:
+    """Say whom the proof has to be for."""
+    if question.combined:
+        target = question.target
+        yield Fact("target", f"{target.method} {target.uri or _('(the token endpoint is not known)')}")
+    elif found.issuer:
+        yield Fact("audience", found.issuer)
+
+
+def _keys(question: Question) -> Iterator[Fact]:
+    """Say whose the proof and the access token are, to be compared with the instance."""
+    parts = wording.parts(question.proof)
+    if parts is not None:
+        with suppress(InvalidKey):
+            yield Fact("proof_key", parse_public_key(parts[0].get("jwk")).thumbprint)
+    if question.access_token:
+        yield Fact("token_key", _key_of(question.access_token) or _("none that is known here"))
 
 
 def _client(found: Found) -> Iterator[Fact]:
@@ -184,3 +210,8 @@ def _times(prefix: str, token: str, now: float) -> Iterator[Fact]:
         for name in ("iat", "nbf", "exp"):
             if value := wording.claimed_moment(parts[1], name, now):
                 yield Fact(f"{prefix}_{name}", value)
+
+
+def _key_of(access_token: str) -> str | None:
+    stored = stored_access_token(access_token)
+    return None if stored is None else stored.bound_to

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,14 +13,12 @@ from ..core.errors import ClientAttestationError, Reason
 from ..core.results import TrustedKey
 from ..explanations import Explanation, explain
 from .asides import OF_THE_PROOF, Status, not_applicable, not_looked_at
-from .checks import CHECKS, CHECKS_BY_PART, PART_TITLES, Check, check_that_refused
+from .checks import PART_TITLES, Check, check_that_refused, checks_by_part
 from .facts import Fact, facts_of
 from .steps import Found, Question, nothing_recorded, take
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
-
-_NAMES = [check.name for check in CHECKS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +34,24 @@ class Row:
 class Inspection:
     """The verdict on an attestation, and on a proof if one was given.
 
-    :ivar rows: every check, in the order of the code that decides.
+    :ivar rows: every check of such a request, in the order of the code that decides.
     :ivar error: the refusal; None: nothing that was looked at refuses.
     :ivar with_proof: whether there was a proof to judge.
+    :ivar combined: whether that was a DPoP proof (D1).
     :ivar facts: what it was based on. No token, and no claim but ``sub`` and times.
     """
 
     rows: tuple[Row, ...]
     error: ClientAttestationError | None
     with_proof: bool
+    combined: bool
     facts: tuple[Fact, ...] = field(repr=False)
 
     @property
     def parts(self) -> Iterator[tuple[_StrPromise, list[Row]]]:
         """The rows, by what they are about."""
         rows = iter(self.rows)
-        for part, checks in CHECKS_BY_PART.items():
+        for part, checks in checks_by_part(combined=self.combined).items():
             yield PART_TITLES[part], list(islice(rows, len(checks)))
 
     @property
@@ -81,14 +81,17 @@ def inspect(question: Question) -> Inspection:
     """
     with nothing_recorded():
         found = take(question)
-        refused_at = len(CHECKS)
+        checks = [check for part in checks_by_part(combined=question.combined).values() for check in part]
+        names = [check.name for check in checks]
+        refused_at = len(checks)
         if found.error is not None:
-            refused_at = _NAMES.index(check_that_refused(found.error.reason, late=_is_late(found.error, found)).name)
-        signer = found.signer if refused_at > _NAMES.index("attestation_signature") else None
+            refused_at = names.index(check_that_refused(found.error.reason, late=_is_late(found.error, found)).name)
+        signer = found.signer if refused_at > names.index("attestation_signature") else None
         return Inspection(
-            _rows(question, found, signer, refused_at),
+            _rows(checks, question, found, signer, refused_at),
             found.error,
             bool(question.proof),
+            question.combined,
             facts_of(question, found, signer),
         )
 
@@ -104,11 +107,13 @@ def _is_late(error: ClientAttestationError, found: Found) -> bool:
     return bool(error.thumbprint)
 
 
-def _rows(question: Question, found: Found, signer: TrustedKey | None, refused_at: int) -> tuple[Row, ...]:
+def _rows(
+    checks: Sequence[Check], question: Question, found: Found, signer: TrustedKey | None, refused_at: int
+) -> tuple[Row, ...]:
     aside = {name: (Status.NOT_LOOKED_AT, note) for name, note in not_looked_at(question, found)}
     aside |= dict.fromkeys(not_applicable(question, found, signer), (Status.NOT_APPLICABLE, ""))
     rows = []
-    for position, check in enumerate(CHECKS):
+    for position, check in enumerate(checks):
         status, note = aside.get(check.name, (Status.PASSED, ""))
         if position == refused_at:
             status, note = Status.FAILED, _note(found)

@@ -15,7 +15,8 @@ from django.utils.translation import ngettext
 
 from ..core.claims import numeric_date
 from ..core.errors import ClientAttestationError, Reason
-from ..core.jose import MalformedJwt, parse_unverified
+from ..core.jose import parse_unverified
+from ..core.strict import MalformedJwt
 
 _MAX_CERTIFICATES: Final = 8
 _MAX_CERTIFICATE_LENGTH: Final = 16384

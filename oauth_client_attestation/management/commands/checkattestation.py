@@ -31,12 +31,23 @@ class Command(BaseCommand):
         parser.add_argument(
             "attestation", nargs="?", default="-", metavar="FILE", help="the attestation; - reads stdin, the default"
         )
-        parser.add_argument("--pop", metavar="FILE", help="the proof of possession; - reads stdin")
+        proof = parser.add_mutually_exclusive_group()
+        proof.add_argument("--pop", metavar="FILE", help="the proof of possession; - reads stdin")
+        proof.add_argument("--dpop", metavar="FILE", help="a DPoP proof in its place; - reads stdin")
         parser.add_argument(
             "--audience",
             default="",
             metavar="URL",
             help="what aud of the proof has to be; by default this server's issuer",
+        )
+        parser.add_argument(
+            "--method", default="POST", metavar="METHOD", help="what htm of a DPoP proof has to be; by default POST"
+        )
+        parser.add_argument(
+            "--url", default="", metavar="URL", help="what htu of a DPoP proof has to be; by default the token endpoint"
+        )
+        parser.add_argument(
+            "--access-token", metavar="FILE", help="the access token that came with a DPoP proof; - reads stdin"
         )
         parser.add_argument("--client-id", default="", metavar="ID", help="the client that the request named")
         parser.add_argument(
@@ -45,13 +56,19 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="write the verdict as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["attestation"] == options["pop"] == "-":
-            raise CommandError("Only one of the two can be standard input.", returncode=NO_VERDICT)
+        paths = [options[name] for name in ("attestation", "pop", "dpop", "access_token")]
+        if paths.count("-") > 1:
+            raise CommandError("Only one of them can be standard input.", returncode=NO_VERDICT)
+        attestation, pop, dpop, access_token = (_read(path) if path else "" for path in paths)
         question = Question(
-            attestation=_read(options["attestation"]),
-            proof=_read(options["pop"]) if options["pop"] else "",
+            attestation=attestation,
+            proof=pop or dpop,
+            kind="dpop" if dpop else "pop",
             audience=options["audience"],
             client_id=options["client_id"],
+            method=options["method"],
+            uri=options["url"],
+            access_token=access_token,
             at=options["at"],
         )
         try:
@@ -90,6 +107,7 @@ def _as_json(inspection: Inspection) -> dict[str, Any]:
     return {
         "accepted": inspection.accepted,
         "with_proof": inspection.with_proof,
+        "combined": inspection.combined,
         "reason": None if error is None else str(error.reason),
         "error": None if error is None else error.code,
         "explanation": None if explanation is None else str(explanation.summary),

@@ -10,8 +10,10 @@ import time
 from typing import NoReturn
 
 import requests
+from demo_api import ApiDemo
 from demo_client import TIMEOUT, DemoClient, Unexpected
 from demo_display import heading, say, show_exchange, show_field
+from demo_dpop import DpopDemo
 from demo_site import METADATA_PATH, SiteFailed, TemporarySite
 from demo_user import UserDemo
 
@@ -66,6 +68,7 @@ class Demo(DemoClient):
             "challenge_endpoint",
             "client_attestation_signing_alg_values_supported",
             "client_attestation_pop_signing_alg_values_supported",
+            "dpop_signing_alg_values_supported",
         )
         show_exchange(response, members=needed)
         document = self._json(response)
@@ -90,7 +93,11 @@ class Demo(DemoClient):
         show_field("OAuth-Client-Attestation", self.attestation)
 
     def ask_for_a_challenge(self) -> None:
-        heading("3. Challenge", "A challenge of the server, put into the proof, shows that the proof is fresh.")
+        heading(
+            "3. Challenge",
+            "A challenge of the server, put into the proof, shows that the proof is fresh. The nonce beside it is for "
+            "proofs of another kind, from 19 on.",
+        )
         self._fetch_challenge()
 
     def get_a_token(self) -> tuple[dict[str, str], str]:
@@ -162,6 +169,8 @@ def main() -> int:
             demo = Demo(site)
             demo.run()
             UserDemo(site, demo.metadata).run()
+            DpopDemo(site, demo.metadata).run()
+            ApiDemo(site, demo.metadata).run()
         except (Unexpected, SiteFailed, requests.RequestException) as error:
             print(f"\nThe demonstration failed: {error}\n\n{site.log_text()}", file=sys.stderr)
             return 1

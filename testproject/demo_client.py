@@ -1,4 +1,4 @@
-"""What both parts of the demonstration do: prove, send, show, and check what came of it."""
+"""What all parts of the demonstration do: prove, send, show, and check what came of it."""
 
 import json
 import shlex
@@ -12,6 +12,7 @@ from demo_site import TemporarySite
 from oauth_client_attestation.testing import AttesterBackend, ClientInstance, request_headers
 
 CHALLENGE_FIELD = "OAuth-Client-Attestation-Challenge"
+API_PATH = "/api/hello"
 TIMEOUT = 30
 
 
@@ -69,9 +70,9 @@ class DemoClient:
         show_exchange(response)
         return response
 
-    def _call_api(self, access_token: str) -> requests.Response:
-        authorization = {"Authorization": f"Bearer {access_token}"}
-        response = self.http.get(self.site.url + "/api/hello", headers=authorization, timeout=TIMEOUT)
+    def _call_api(self, access_token: str, *, scheme: str = "Bearer", **headers: str) -> requests.Response:
+        headers["Authorization"] = f"{scheme} {access_token}"
+        response = self.http.get(self.site.url + API_PATH, headers=headers, timeout=TIMEOUT)
         show_exchange(response)
         return response
 
@@ -80,7 +81,7 @@ class DemoClient:
         body = self._json(response)
         self._expect(response.status_code == status and all(body.get(name) for name in members), what)
         self._expect(self._logged("accepted: "), "the log says whose attestation was accepted")
-        self._keep_challenge(response)
+        self._keep_freshness(response)
         return body
 
     def _refused(self, response: requests.Response, *, code: str, reason: str, attested: bool = False) -> None:
@@ -94,13 +95,17 @@ class DemoClient:
             f"refused with {code}",
         )
         logged = [*(["accepted: "] if attested else []), f"refused: reason={reason} "]
+        self._says_why_in_the_log_only(response, reason, *logged)
+        self._keep_freshness(response)
+
+    def _says_why_in_the_log_only(self, response: requests.Response, reason: str, *logged: str) -> None:
         self._expect(
-            self._logged(*logged) and reason not in response.text,
+            self._logged(*logged) and reason not in f"{response.headers}{response.text}",
             f"the exact reason, {reason}, is in the server's log only",
         )
-        self._keep_challenge(response)
 
-    def _keep_challenge(self, response: requests.Response) -> None:
+    def _keep_freshness(self, response: requests.Response) -> None:
+        """Keep what the response brings for the next proof."""
         self._expect(CHALLENGE_FIELD in response.headers, "the response brings a fresh challenge")
         self.challenge = response.headers[CHALLENGE_FIELD]
 

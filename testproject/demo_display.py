@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -18,16 +19,19 @@ REQUEST_FIELDS = (
     "Content-Type",
     "OAuth-Client-Attestation",
     "OAuth-Client-Attestation-PoP",
+    "DPoP",
 )
 RESPONSE_FIELDS = (
     "Content-Type",
     "Cache-Control",
     "WWW-Authenticate",
     "OAuth-Client-Attestation-Challenge",
+    "DPoP-Nonce",
 )
 JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 NUMERIC_DATE = re.compile(r'^(\s*"(?:iat|exp|nbf)": (\d+),?)$', re.MULTILINE)
 _shown_tokens: set[str] = set()
+_shown_headers: set[str] = set()
 STYLES = {"bold": "1", "dim": "2", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -66,10 +70,25 @@ def show_field(name: str, value: str, prefix: str = "") -> None:
 
 def _show_jwt(token: str, prefix: str) -> None:
     header, claims = (json.loads(_decoded(part)) for part in token.split(".")[:2])
+    _show_part("header", _header_text(header), prefix)
+    _show_part("claims", NUMERIC_DATE.sub(_with_date, json.dumps(claims, indent=2)), prefix)
+
+
+def _header_text(header: dict[str, Any]) -> str:
+    """Return a header in one line, or one that is too long for that in full the first time."""
+    line = json.dumps(header)
+    if len(line) < WIDTH:
+        return line
+    if line in _shown_headers:
+        return f"the same as before, with the key {header['jwk']['x'][:8]}..."
+    _shown_headers.add(line)
+    return json.dumps(header, indent=2)
+
+
+def _show_part(name: str, text: str, prefix: str) -> None:
     margin = paint(prefix, "dim")
-    print(f"{margin}header {json.dumps(header)}")
-    first, *rest = NUMERIC_DATE.sub(_with_date, json.dumps(claims, indent=2)).splitlines()
-    print(f"{margin}claims {first}")
+    first, *rest = text.splitlines()
+    print(f"{margin}{name} {first}")
     for line in rest:
         print(f"{margin}       {line}")
 

@@ -1,36 +1,16 @@
 """The second part: two instances of an app, one of which is given tokens by a user, and nobody else can use them."""
 
-import secrets
-from base64 import urlsafe_b64encode
-from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import requests
-from demo_browser import Browser
-from demo_client import DemoClient
+from demo_app import PASSWORD, USER, AppDemo, random_text
 from demo_display import heading, say
-from demo_site import TemporarySite
-
-from oauth_client_attestation.testing import ClientInstance
-
-REDIRECT_URI = "https://photos.example/callback"  # nobody answers there: the demonstration reads the URL
-USER = "ada"
-PASSWORD = "the-password-of-ada"  # noqa: S105 (lives as long as the demonstration)
 
 
-class UserDemo(DemoClient):
+class UserDemo(AppDemo):
     """The instance on the user's phone, and another one."""
 
     client_id = "photo-app"
-
-    def __init__(self, site: TemporarySite, metadata: Mapping[str, Any]) -> None:
-        super().__init__(site, metadata)
-        self.other_instance = ClientInstance()
-        self.other_attestation = ""
-        self.state = _random()
-        self.code_verifier = _random()
+    name = "Photo app"
 
     def run(self) -> None:
         """Tell the story; each step relies on the ones before."""
@@ -49,7 +29,7 @@ class UserDemo(DemoClient):
             "a public one: nobody is given the secret that django-oauth-toolkit makes for every application, and "
             "it would open nothing. Ada is a user of the site.",
         )
-        self._register("Photo app", "public", "authorization-code", "--redirect-uris", REDIRECT_URI)
+        self._register_app()
         self._manage(
             *["shell", "--no-imports", "--command"],
             f'from django.contrib.auth.models import User; User.objects.create_user("{USER}", password="{PASSWORD}")',
@@ -75,26 +55,7 @@ class UserDemo(DemoClient):
             "Ada's browser brings the client_id and the reference, and nothing else; whatever else it sent would "
             "not count. Shown are addresses, what she reads in the forms and what she enters.",
         )
-        browser = Browser(self.site.url)
-        query = urlencode({"client_id": self.client_id, "request_uri": reference})
-        browser.open(f"{self.metadata['authorization_endpoint']}?{query}")
-        self._expect("Password" in browser.form, "she is asked to log in")
-        say("\nShe logs in:\n")
-        browser.submit(username=USER, password=PASSWORD)
-        self._expect(
-            "Photo app" in browser.form and "Read your data" in browser.form,
-            "she is asked whether the app may read her data",
-        )
-        say("\nShe consents:\n")
-        browser.submit(allow="Authorize")
-        self._expect(browser.location.startswith(f"{REDIRECT_URI}?"), "she is sent back to the app")
-        answer = dict(parse_qsl(urlsplit(browser.location).query))
-        self._expect(
-            (answer.get("state"), answer.get("iss")) == (self.state, self.metadata["issuer"]),
-            "state and iss say that this answers the app's request, and that this server does (RFC 9207)",
-        )
-        self._expect(bool(answer.get("code")), "and there is a code")
-        return answer["code"]
+        return self._code_by_consent(reference)
 
     def redeem(self, code: str) -> dict[str, Any]:
         heading(
@@ -102,24 +63,12 @@ class UserDemo(DemoClient):
             "The instance that pushed redeems the code, with the PKCE verifier that only it knows, and with a new "
             "proof by the same key. The refresh token is bound to that key.",
         )
-        response = self._post(
-            "token_endpoint",
-            self._headers(self.attestation),
-            grant_type="authorization_code",
-            code=code,
-            redirect_uri=REDIRECT_URI,
-            code_verifier=self.code_verifier,
-        )
+        response = self._redeem(code, self._headers(self.attestation))
         return self._accepted(response, "an access token and a refresh token", "access_token", "refresh_token")
 
     def call_the_api(self, access_token: str) -> None:
         heading("14. API call for the user", "This access token speaks for Ada.")
-        response = self._call_api(access_token)
-        body = self._json(response)
-        self._expect(
-            response.status_code == 200 and (body.get("hello"), body.get("client_id")) == (USER, self.client_id),
-            "the API knows user and client",
-        )
+        self._greets_the_user(self._call_api(access_token))
 
     def refresh(self, refresh_token: str) -> dict[str, Any]:
         heading(
@@ -127,7 +76,7 @@ class UserDemo(DemoClient):
             "The instance that was given the refresh token uses it, and is given the next one, which is bound as "
             "the first was.",
         )
-        return self._refreshed(refresh_token)
+        return self._refreshed(refresh_token, self._headers(self.attestation))
 
     def refresh_elsewhere(self, refresh_token: str) -> None:
         heading(
@@ -145,7 +94,7 @@ class UserDemo(DemoClient):
             "17. The owner again",
             "The same refresh token is good where it belongs: whoever copied it has ended nothing by trying it.",
         )
-        return self._refreshed(refresh_token)
+        return self._refreshed(refresh_token, self._headers(self.attestation))
 
     def lose_the_phone(self, access_token: str, refresh_token: str, **rest: Any) -> None:
         heading(
@@ -159,35 +108,8 @@ class UserDemo(DemoClient):
         self._expect(self._call_api(access_token).status_code == 401, "its access token is revoked")
         say("\nThe other instance:\n")
         headers = self._headers(self.other_attestation, self.other_instance)
-        response = self._push(headers, state=_random(), code_verifier=_random())
+        response = self._push(headers, state=random_text(), code_verifier=random_text())
         self._accepted(response, "the other instance is served as before", "request_uri", status=201)
         say("\nThe instance on the lost phone:\n")
         response = self._refresh(refresh_token, self._headers(self.attestation))
         self._refused(response, code="invalid_client_attestation", reason="instance_blocked")
-
-    def _push(self, headers: dict[str, str], *, state: str, code_verifier: str) -> requests.Response:
-        digest = sha256(code_verifier.encode()).digest()
-        return self._post(
-            "pushed_authorization_request_endpoint",
-            headers,
-            response_type="code",
-            redirect_uri=REDIRECT_URI,
-            scope="read",
-            state=state,
-            code_challenge=urlsafe_b64encode(digest).rstrip(b"=").decode(),
-            code_challenge_method="S256",
-        )
-
-    def _refresh(self, refresh_token: str, headers: dict[str, str]) -> requests.Response:
-        return self._post("token_endpoint", headers, grant_type="refresh_token", refresh_token=refresh_token)
-
-    def _refreshed(self, refresh_token: str) -> dict[str, Any]:
-        response = self._refresh(refresh_token, self._headers(self.attestation))
-        tokens = self._accepted(response, "the owner is given new tokens", "access_token", "refresh_token")
-        self._expect(tokens["refresh_token"] != refresh_token, "with another refresh token in place of the old one")
-        return tokens
-
-
-def _random() -> str:
-    """Return what nobody can guess, long enough for a code verifier (43 characters, RFC 7636)."""
-    return secrets.token_urlsafe(32)

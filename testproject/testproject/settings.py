@@ -99,7 +99,15 @@ elif CACHE_URL == "locmem://":
 else:
     raise ImproperlyConfigured("CACHE_URL is a redis:// or rediss:// URL, or unset for local memory.")
 
-OAUTH_CLIENT_ATTESTATION = {"ISSUER": PUBLIC_URL}
+OAUTH_CLIENT_ATTESTATION = {
+    "ISSUER": PUBLIC_URL,
+    # Proofs for the API are none for the authorization server. Some of its endpoints want an attestation.
+    "RESOURCE": f"{PUBLIC_URL}/api",
+    "RESOURCE_ATTESTATION": "optional",
+    # Once there is an attester of that name, it may attest registrations, and clients that nobody has entered.
+    "REGISTRATION_ATTESTERS": ["Registrar"],
+    "METADATA_DOCUMENT_ATTESTERS": ["Registrar"],
+}
 if SHARED_CACHE:
     OAUTH_CLIENT_ATTESTATION["REPLAY_STORE"] = "oauth_client_attestation.replay.cache.CacheReplayStore"
 
@@ -116,9 +124,16 @@ OAUTH2_PROVIDER = {
     },
     # Not all of them, DOT's default: a client that names no scope would get "introspection" too.
     "DEFAULT_SCOPES": ["read"],
+    # And whoever may register does not get it for the asking.
+    "SCOPES_BACKEND_CLASS": "testproject.scopes.Scopes",
     "ALLOWED_REDIRECT_URI_SCHEMES": ["http", "https"],
     "OAUTH_DEVICE_VERIFICATION_URI": f"{PUBLIC_URL}/o/device/",
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    # Clients may register themselves if somebody vouches for them.
+    "DCR_ENABLED": True,
+    "DCR_REGISTRATION_PERMISSION_CLASSES": ["oauth_client_attestation.registration.permission.HasTrustedAttestation"],
+    # For whoever adds "CIMD_ENABLED", which lets this machine fetch documents from anywhere.
+    "CIMD_METADATA_FETCHER": "oauth_client_attestation.registration.documents.AttestedDocumentFetcher",
     "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
     "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
     "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,

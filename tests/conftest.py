@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings as site_settings
 from django.contrib.contenttypes.models import ContentType
 
 from oauth_client_attestation import activity
 from tests import rules
 from tests.e2e.live import live_site, migrated_sqlite, start_site  # noqa: F401  (fixtures are found by name)
-from tests.kit import AttestedClient
+from tests.kit import AttestedClient, forget_oauthlib_cores
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +48,19 @@ def collected_items(request: pytest.FixtureRequest) -> list[pytest.Item]:
 
 
 @pytest.fixture(autouse=True)
+def settings_left_as_found() -> Iterator[None]:
+    """Fail a test that leaves its settings to those after it.
+
+    Settings that are changed by the ``settings`` fixture inside of a block that changes others, such as
+    ``kit.provider``, are undone in the wrong order: the fixture puts back what it found, which is the block's.
+    """
+    before = site_settings._wrapped
+    yield
+    after, site_settings._wrapped = site_settings._wrapped, before
+    assert after is before, "Settings were changed by the fixture inside of a block that ended before it."
+
+
+@pytest.fixture(autouse=True)
 def nothing_written_lately() -> Iterator[None]:
     """Give each test a process that has recorded nothing yet, whatever other tests have been refused or given.
 
@@ -59,8 +73,9 @@ def nothing_written_lately() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_looked_up_yet() -> None:
-    """Give each test a process that has looked up no content type, whichever tests ran before it."""
+    """Give each test a process that has looked up no content type and made no oauthlib server, whatever ran before."""
     ContentType.objects.clear_cache()
+    forget_oauthlib_cores()
 
 
 @pytest.fixture

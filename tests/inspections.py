@@ -6,26 +6,28 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 from django.utils import timezone
 
-from oauth_client_attestation.challenges import authorization_server_challenges
+from oauth_client_attestation.challenges import authorization_server_challenges, dpop_nonces
 from oauth_client_attestation.conf import app_settings
 from oauth_client_attestation.core.anchors import parse_anchors
 from oauth_client_attestation.core.errors import Reason
-from oauth_client_attestation.core.jose import parse_public_key
-from oauth_client_attestation.core.results import VerifiedProof
+from oauth_client_attestation.core.jwk import parse_public_key
+from oauth_client_attestation.core.results import VerifiedDpopProof, VerifiedProof
 from oauth_client_attestation.inspection import Question
+from oauth_client_attestation.inspection.checks import CHECKS_BY_PART, Part
 from oauth_client_attestation.models import AttestationPolicy, Attester, AttesterKey, ClientInstance
+from oauth_client_attestation.proofs import record_of
 from oauth_client_attestation.replay import ReplayStore, ReplayStoreUnavailable
-from oauth_client_attestation.service import record_of
-from oauth_client_attestation.testing import ABSENT, AttesterBackend, generate_key
+from oauth_client_attestation.testing import ABSENT, AttesterBackend, generate_key, public_jwk
 from oauth_client_attestation.trust.jwks import parse_jwks
 from oauth_client_attestation.trust.registration import replace_anchors, replace_keys
 from tests.certificates import Chain, build_leaf, make_chain, x5c
-from tests.core.support import sign_members, unb64
-from tests.kit import ISSUER, AttestedClient
+from tests.core.support import b64, sign_members, unb64
+from tests.kit import ISSUER, TOKEN, AttestedClient
 
 
 class UnansweringStore(ReplayStore):
@@ -45,6 +47,10 @@ class PlainStore(ReplayStore):
         return True
 
 
+#: What a sample in combined mode presents along with its proof.
+ACCESS_TOKEN = "an access token"
+
+
 @dataclass(frozen=True)
 class At:
     """As a claim: the time so many seconds from now."""
@@ -54,9 +60,13 @@ class At:
 
 @dataclass
 class Sample:
-    """A request that every check applies to; ``settings`` are those of the site that judges it."""
+    """A request that every check applies to; ``settings`` are those of the site that judges it.
+
+    :ivar combined: whether it has a DPoP proof in place of a PoP JWT, and an access token.
+    """
 
     client: AttestedClient
+    combined: bool = False
     header: dict[str, Any] = field(default_factory=dict)
     claims: dict[str, Any] = field(default_factory=dict)
     proof_header: dict[str, Any] = field(default_factory=dict)
@@ -77,9 +87,7 @@ class Sample:
             "cnf": {"jwk": self.client.instance.public_jwk},
             "level": "high",
         }
-        proof_header = {"typ": "oauth-client-attestation-pop+jwt", "alg": "ES256"}
-        challenge = authorization_server_challenges(ISSUER).issue(now)
-        proof_claims = {"aud": ISSUER, "iss": "app", "jti": "1", "iat": At(0), "challenge": challenge}
+        proof_header, proof_claims = self._dpop(now) if self.combined else self._pop(now)
         parts: dict[str, Any] = {
             "key": self.client.backend.key,
             "proof_key": self.client.instance.key,
@@ -93,9 +101,28 @@ class Sample:
             parts["proof_key"], _merged(proof_header, self.proof_header), _merged(proof_claims, self.proof_claims)
         )
         question = Question(
-            attestation + parts["suffix"], proof=proof + parts["proof_suffix"], client_id=parts["client_id"]
+            attestation + parts["suffix"],
+            proof=proof + parts["proof_suffix"],
+            kind="dpop" if self.combined else "",
+            client_id=parts["client_id"],
+            access_token=ACCESS_TOKEN if self.combined else "",
         )
         return replace(question, **changes)
+
+    def _pop(self, now: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        challenge = authorization_server_challenges(ISSUER).issue(now)
+        return (
+            {"typ": "oauth-client-attestation-pop+jwt", "alg": "ES256"},
+            {"aud": ISSUER, "iss": "app", "jti": "1", "iat": At(0), "challenge": challenge},
+        )
+
+    def _dpop(self, now: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        ath = b64(sha256(ACCESS_TOKEN.encode()).digest())
+        nonce = dpop_nonces().issue(now)
+        return (
+            {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.client.instance.public_jwk},
+            {"jti": "1", "htm": "POST", "htu": ISSUER + TOKEN, "iat": At(0), "nonce": nonce, "ath": ath},
+        )
 
 
 def register_sample() -> Sample:
@@ -109,15 +136,17 @@ class Fault:
     """What is wrong with a request, and the check that it fails.
 
     :ivar slots: what is changed: two faults with one in common cannot be in the same request.
+    :ivar combined: whether the request has a DPoP proof.
     """
 
     check: str
     reason: Reason
     slots: frozenset[str]
     spoil: Callable[[Sample], Any]
+    combined: bool = False
 
     def __str__(self) -> str:
-        return f"{self.check}-{self.reason}"
+        return f"{self.check}-{self.reason}{'-combined' if self.combined else ''}"
 
 
 def _merged(own: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -171,11 +200,10 @@ def _chain(reason: Reason, present: Callable[[Chain], list[str]], **leaf: Any) -
 
 def use(sample: Sample) -> None:
     """Record the proof of a sample as one that was accepted."""
-    question = sample.question()
-    challenge = json.loads(unb64(question.proof.split(".")[1]))["challenge"]
-    sample.proof_claims["challenge"] = challenge
+    name, kind = ("nonce", VerifiedDpopProof) if sample.combined else ("challenge", VerifiedProof)
+    sample.proof_claims[name] = fresh = json.loads(unb64(sample.question().proof.split(".")[1]))[name]
     thumbprint = parse_public_key(sample.client.instance.public_jwk).thumbprint
-    record, _ = record_of(VerifiedProof(thumbprint, "1", time.time() + 60, challenge))
+    record, _ = record_of(kind(thumbprint, "1", time.time() + 60, fresh))
     app_settings.replay_store.claim(record, valid_until=time.time() + 60)
 
 
@@ -191,11 +219,15 @@ def _optional(sample: Sample) -> None:
     sample.proof_claims["challenge"] = ABSENT
 
 
+def _expired_nonce(sample: Sample) -> None:
+    sample.proof_claims["nonce"] = dpop_nonces().issue(time.time() - 4000)
+
+
 _STRANGER = generate_key()
 R = Reason
 
-#: One or more for each reason.
-FAULTS = (
+#: Of a request with a PoP JWT: one or more for each reason.
+_FAULTS = (
     _in("settings", "issuer", R.ISSUER_NOT_CONFIGURED, ISSUER=None),
     _in("claims", "attestation_size", R.ATTESTATION_FIELD_TOO_LARGE, pad="x" * 20000),
     _in("parts", "attestation_once", R.ATTESTATION_FIELD_REPEATED, suffix=", eyJ"),
@@ -269,4 +301,47 @@ FAULTS = (
     _by("not_blocked", R.INSTANCE_BLOCKED, "instance", _block),
     _in("settings", "unused", R.REPLAY_STORE_UNAVAILABLE, REPLAY_STORE="tests.inspections.UnansweringStore"),
     _by("unused", R.POP_REPLAYED, "proof_claims.challenge", use),
+)
+_PRIVATE = {"kty": "oct", "k": "AAAA"}
+#: Of a request with a DPoP proof, apart from those that are common to both.
+_DPOP_FAULTS = (
+    _in("proof_claims", "proof_size", R.DPOP_FIELD_TOO_LARGE, pad="x" * 20000),
+    _in("parts", "proof_once", R.DPOP_FIELD_REPEATED, proof_suffix=", eyJ"),
+    _in("parts", "proof_form", R.DPOP_FIELD_MALFORMED, proof_suffix="!"),
+    _in("settings", "method", R.COMBINED_MODE_NOT_OFFERED, METHODS=["attest_jwt_client_auth"]),
+    _row(AttestationPolicy, "method", R.METHOD_NOT_ALLOWED, methods=["attest_jwt_client_auth"]),
+    _in("proof_claims", "dpop_json", R.DPOP_MALFORMED, other=float("nan")),
+    _in("proof_claims", "dpop_jti", R.DPOP_JTI, jti=""),
+    _in("proof_header", "dpop_typ", R.DPOP_TYP, typ="JWT"),
+    _in("proof_header", "dpop_jwk", R.DPOP_JWK, jwk=ABSENT),
+    _in("proof_header", "dpop_jwk", R.DPOP_JWK_PRIVATE, jwk=_PRIVATE),
+    _in("proof_header", "dpop_alg", R.DPOP_ALGORITHM, alg="ES384"),
+    _in("proof_header", "dpop_crit", R.DPOP_CRIT, crit=["exp"]),
+    _in("parts", "dpop_signature", R.DPOP_SIGNATURE, proof_key=_STRANGER),
+    _in("proof_claims", "htm", R.DPOP_HTM, htm="post"),
+    _in("proof_claims", "htu", R.DPOP_HTU, htu="https://other.example/o/token/"),
+    _in("proof_claims", "nonce_given", R.DPOP_NONCE_MISSING, nonce=ABSENT),
+    _in("proof_claims", "nonce_given", R.DPOP_NONCE_MALFORMED, nonce=7),
+    _in("proof_claims", "nonce", R.DPOP_NONCE_UNKNOWN, nonce="x" * 54),
+    _by("nonce", R.DPOP_NONCE_EXPIRED, "proof_claims.nonce", _expired_nonce),
+    _in("proof_claims", "dpop_times", R.DPOP_IAT, iat="now"),
+    _in("proof_claims", "dpop_times", R.DPOP_EXPIRED, exp=At(-300)),
+    _in("proof_claims", "ath", R.DPOP_ATH, ath=b64(sha256(b"another").digest())),
+    _by(
+        "dpop_key",
+        R.DPOP_KEY_MISMATCH,
+        "parts.proof_key proof_header.jwk",
+        lambda sample: sample.parts.update(proof_key=_STRANGER),
+        lambda sample: sample.proof_header.update(jwk=public_jwk(_STRANGER)),
+    ),
+    _by("unused", R.DPOP_REPLAYED, "proof_claims.nonce", use),
+)
+_OF_A_POP = {check.name for check in CHECKS_BY_PART[Part.PROOF]} | {"method", "proof_size", "proof_once", "proof_form"}
+FAULTS = (
+    *_FAULTS,
+    *(
+        replace(fault, combined=True)
+        for fault in (*_FAULTS, *_DPOP_FAULTS)
+        if fault in _DPOP_FAULTS or (fault.check not in _OF_A_POP and fault.reason is not R.POP_REPLAYED)
+    ),
 )

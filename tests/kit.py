@@ -36,26 +36,32 @@ from oauth2_provider.models import (
 from oauth2_provider.views.mixins import OAuthLibMixin
 
 from oauth_client_attestation import bindings
-from oauth_client_attestation.challenges import fresh_challenge
+from oauth_client_attestation.challenges import fresh_challenge, fresh_dpop_nonce
 from oauth_client_attestation.checks import MIDDLEWARE
 from oauth_client_attestation.core.errors import ClientAttestationError, Reason
 from oauth_client_attestation.models import (
     AccessTokenBinding,
+    AccessTokenConfirmation,
     AttestationPolicy,
     Attester,
     AuthorizationCodeBinding,
+    AuthorizationCodeConfirmation,
     DeviceCodeBinding,
+    IdTokenConfirmation,
     PushedAuthorizationRequest,
     RefreshTokenBinding,
+    RefreshTokenConfirmation,
     UsedProof,
 )
 from oauth_client_attestation.models import ClientInstance as InstanceRecord
 from oauth_client_attestation.signals import client_attestation_refused
-from oauth_client_attestation.testing import AttesterBackend, ClientInstance, request_headers, sign
+from oauth_client_attestation.testing import AttesterBackend, ClientInstance, combined_headers, request_headers, sign
 from oauth_client_attestation.trust.jwks import parse_jwks
 from oauth_client_attestation.trust.registration import replace_keys
 
 ISSUER = "http://127.0.0.1:8000"
+#: When tests with a clock of their own take place, in seconds since the epoch.
+NOW = 1_800_000_000
 TOKEN = "/o/token/"
 REVOKE = "/o/revoke_token/"
 INTROSPECT = "/o/introspect/"
@@ -69,6 +75,9 @@ SENTENCES = {
     "use_attestation_challenge": "A fresh challenge from this server is required.",
     "use_fresh_attestation": "The client attestation is no longer fresh; obtain a new one.",
     "invalid_client_attestation": "The client attestation or its proof of possession was not accepted.",
+    "invalid_dpop_proof": "The DPoP proof was not accepted.",
+    "use_dpop_nonce": "A DPoP proof with a fresh nonce from this server is required.",
+    "invalid_token": "The access token is not valid for this request.",
     "invalid_client": "Client authentication failed.",
     "invalid_grant": "The token or code is not valid for this client instance.",
     "invalid_request": "More than one client authentication mechanism was used.",
@@ -131,6 +140,10 @@ def stored() -> tuple[int, ...]:
         AuthorizationCodeBinding,
         DeviceCodeBinding,
         PushedAuthorizationRequest,
+        AccessTokenConfirmation,
+        RefreshTokenConfirmation,
+        AuthorizationCodeConfirmation,
+        IdTokenConfirmation,
     )
     return tuple(model.objects.count() for model in models)
 
@@ -142,7 +155,7 @@ class AttestedClient:
     backend: AttesterBackend = field(default_factory=AttesterBackend)
     instance: ClientInstance = field(default_factory=ClientInstance)
     client_id: str = "app"
-    http: Client = field(default_factory=lambda: Client(SERVER_NAME="127.0.0.1", SERVER_PORT="8000"))
+    http: Client = field(default_factory=lambda: Client(HTTP_HOST="127.0.0.1:8000"))
     application: Any = None
     attester: Any = None
 
@@ -169,6 +182,16 @@ class AttestedClient:
         """Return the two header fields; by default good ones."""
         return request_headers(attestation or self.attestation(), pop or self.pop())
 
+    def dpop(self, path: str = TOKEN, *, method: str = "POST", **changes: Any) -> str:
+        """Return a good DPoP proof with a fresh nonce, or one with ``claims=``, ``header=``, ``nonce=`` … changed."""
+        return self.instance.prove_dpop(
+            method, changes.pop("uri", ISSUER + path), nonce=changes.pop("nonce", fresh_dpop_nonce()), **changes
+        )
+
+    def combined(self, path: str = TOKEN, *, attestation: str | None = None, **changes: Any) -> dict[str, str]:
+        """Return the two header fields of combined mode; by default good ones."""
+        return combined_headers(attestation or self.attestation(), self.dpop(path, **changes))
+
     def post(self, path: str = TOKEN, data: dict[str, Any] | None = None, **extra: Any) -> Any:
         """Send a request: by default an attested client_credentials request without client_id."""
         headers = extra.pop("headers", None)
@@ -177,7 +200,7 @@ class AttestedClient:
 
     def another(self) -> AttestedClient:
         """Return another instance of the same application."""
-        return replace(self, instance=ClientInstance(), http=Client(SERVER_NAME="127.0.0.1", SERVER_PORT="8000"))
+        return replace(self, instance=ClientInstance(), http=Client(HTTP_HOST="127.0.0.1:8000"))
 
     def record(self) -> InstanceRecord:
         """Return what is stored of the instance."""
@@ -331,9 +354,9 @@ def provider(*, middleware: list[str] | None = None, **changes: Any) -> Iterator
         OAUTH2_PROVIDER={**settings.OAUTH2_PROVIDER, **changes},
         MIDDLEWARE=settings.MIDDLEWARE if middleware is None else middleware,
     ):
-        _forget_oauthlib_cores(OAuthLibMixin)
+        forget_oauthlib_cores()
         yield
-    _forget_oauthlib_cores(OAuthLibMixin)
+    forget_oauthlib_cores()
 
 
 def host_alone() -> Any:
@@ -345,11 +368,12 @@ def host_alone() -> Any:
     )
 
 
-def _forget_oauthlib_cores(view_class: type) -> None:
+def forget_oauthlib_cores(view_class: type = OAuthLibMixin) -> None:
+    """Forget the validators and servers that views keep in a class attribute, which their subclasses inherit."""
     if "_oauthlib_core" in vars(view_class):
         del view_class._oauthlib_core  # type: ignore[attr-defined]
     for subclass in view_class.__subclasses__():
-        _forget_oauthlib_cores(subclass)
+        forget_oauthlib_cores(subclass)
 
 
 @dataclass(frozen=True)

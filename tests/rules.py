@@ -45,6 +45,13 @@ RULES = {
     "P7": "The challenge is this server's and current",
     "P8": "A proof is accepted once",
     "P9": "Unknown claims are ignored",
+    "D1": "An attestation with a DPoP proof and no PoP is combined mode",
+    "D2": "Combined mode is refused where it is not offered",
+    "D3": "One good DPoP proof: RFC 9449 section 4.3",
+    "D4": "In combined mode the DPoP proof is by the instance key",
+    "D5": "In combined mode the DPoP nonce is the challenge",
+    "D6": "A token issued along with a proof belongs to its key",
+    "D7": "dpop_jkt binds the code",
     "C1": "The challenge endpoint",
     "C2": "The metadata carries the challenge endpoint",
     "C3": "Responses carry a fresh challenge",
@@ -71,6 +78,9 @@ RULES = {
     "T5": "An attester is trusted for named clients or explicitly for all",
     "M1": "The methods are advertised where they are accepted",
     "M2": "The algorithms are advertised",
+    "S1": "An attestation as an additional signal, at the authorization server and at resources",
+    "S2": "At a resource the audience is the resource identifier",
+    "K1": "Clients register themselves for attestation, and are told no secret",
 }
 
 #: Rules that only permit: there is nothing they could refuse.

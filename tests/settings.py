@@ -15,8 +15,10 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # It looks through every static file whenever a test client starts.
 MIDDLEWARE = [name for name in MIDDLEWARE if not name.startswith("whitenoise.")]
 
-# Tests choose the replay store they are about; a faster cache must not change it for the others.
-OAUTH_CLIENT_ATTESTATION = {key: value for key, value in OAUTH_CLIENT_ATTESTATION.items() if key != "REPLAY_STORE"}
+# Tests choose the replay store they are about; a faster cache must not change it for the others. So it is with what the
+# site says of its resource.
+_CHOSEN = ("REPLAY_STORE", "RESOURCE", "RESOURCE_ATTESTATION")
+OAUTH_CLIENT_ATTESTATION = {key: value for key, value in OAUTH_CLIENT_ATTESTATION.items() if key not in _CHOSEN}
 if SHARED_CACHE:
     # Each process of a parallel run would otherwise see, and clear, what the others store.
     CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "")

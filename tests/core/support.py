@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,11 +18,13 @@ from jwcrypto.jwk import JWK
 
 from oauth_client_attestation.core.attestation import peek_attestation, verify_attestation
 from oauth_client_attestation.core.challenge import Challenges
+from oauth_client_attestation.core.dpop import DpopContext, Target
 from oauth_client_attestation.core.errors import ClientAttestationError, Reason
-from oauth_client_attestation.core.jose import ASYMMETRIC_ALGORITHMS, parse_public_key
+from oauth_client_attestation.core.jwk import parse_public_key
+from oauth_client_attestation.core.keys import ASYMMETRIC_ALGORITHMS
 from oauth_client_attestation.core.memory import AttestationMemory
-from oauth_client_attestation.core.results import Policy, TrustedKey, VerifiedAttestation
-from oauth_client_attestation.testing import AttesterBackend, ClientInstance, generate_key
+from oauth_client_attestation.core.results import DpopDemands, Policy, TrustedKey, VerifiedAttestation
+from oauth_client_attestation.testing import ABSENT, AttesterBackend, ClientInstance, generate_key
 
 NOW = 1_800_000_000
 CLIENT_ID = "app"
@@ -30,6 +33,10 @@ POLICY = Policy(audience=AUDIENCE, attestation_algorithms=ASYMMETRIC_ALGORITHMS,
 SKEW = POLICY.clock_skew
 LIFETIME = 300
 CHALLENGES = Challenges((b"a secret that only this server knows",), f"as {AUDIENCE}", LIFETIME)
+#: The request that DPoP proofs are for, and this server's nonces: of the same secret, for a purpose of their own.
+URI = "https://as.example/o/token"
+NONCES = Challenges(CHALLENGES.keys, "dpop", LIFETIME)
+DPOP = DpopContext(Target("POST", URI), DpopDemands(algorithms=ASYMMETRIC_ALGORITHMS), NONCES)
 ATTESTER = AttesterBackend()
 INSTANCE = ClientInstance()
 
@@ -47,6 +54,24 @@ ALGORITHMS = (
     "PS384",
     "PS512",
 )
+#: The public keys of RFC 7515 appendix A.3, RFC 8037 appendix A.2 and RFC 7638 section 3.1.
+P256 = {
+    "kty": "EC",
+    "crv": "P-256",
+    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+}
+ED25519 = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+RSA = {
+    "kty": "RSA",
+    "n": (
+        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCi"
+        "FV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgn"
+        "Yb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqb"
+        "w0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"
+    ),
+    "e": "AQAB",
+}
 #: Values that are never a NumericDate (RFC 7519 section 2, A10).
 NOT_A_DATE = [
     pytest.param("1800000000", id="a string"),
@@ -145,5 +170,12 @@ def sign_octets(key: JWK, header: bytes, payload: bytes) -> str:
 
 
 def sign_members(key: JWK, header: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
-    """Like :func:`sign_octets`, of two JSON objects; ``alg`` may say anything, or be absent."""
-    return sign_octets(key, json.dumps(header).encode(), json.dumps(payload).encode())
+    """Like :func:`sign_octets`, of two JSON objects; ``alg`` may say anything, or be ``ABSENT``."""
+    present = {name: value for name, value in header.items() if value is not ABSENT}
+    return sign_octets(key, json.dumps(present).encode(), json.dumps(payload).encode())
+
+
+def mac_members(secret: bytes, header: Mapping[str, Any], payload: Mapping[str, Any], digest: str = "sha256") -> str:
+    """Return an HMAC over two JSON objects, whatever ``alg`` says."""
+    signing_input = ".".join(b64(json.dumps(part).encode()) for part in (header, payload))
+    return f"{signing_input}.{b64(hmac.digest(secret, signing_input.encode(), digest))}"

@@ -38,7 +38,8 @@ from oauth_client_attestation.core import certification_path
 from oauth_client_attestation.core.anchors import MAX_CERTIFICATE_OCTETS, TrustAnchor, parse_anchors
 from oauth_client_attestation.core.certificates import MAX_CERTIFICATES, parse_chain
 from oauth_client_attestation.core.errors import ClientAttestationError, Reason
-from oauth_client_attestation.core.jose import PublicKey, parse_public_key, public_key_of
+from oauth_client_attestation.core.jwk import parse_public_key, public_key_of
+from oauth_client_attestation.core.keys import PublicKey
 from oauth_client_attestation.core.results import TrustedKey
 from oauth_client_attestation.testing import AttesterBackend, public_jwk
 from tests.certificates import Chain, Issued, build_ca, build_leaf, der, make_chain, pem, x5c

@@ -12,21 +12,20 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from oauth_client_attestation.core.attestation import peek_attestation
+from oauth_client_attestation.core.dpop import verify_dpop_proof
 from oauth_client_attestation.core.errors import ClientAttestationError
-from oauth_client_attestation.core.headers import HeaderFields, read_fields
+from oauth_client_attestation.core.headers import HeaderFields, read_dpop, read_fields
 from oauth_client_attestation.core.jose import (
-    InvalidKey,
     InvalidSignature,
-    MalformedJwt,
     UnsuitableAlgorithm,
     UnverifiedJwt,
-    parse_json_object,
-    parse_public_key,
     parse_unverified,
     verify_signature,
 )
+from oauth_client_attestation.core.jwk import InvalidKey, parse_public_key
 from oauth_client_attestation.core.memory import AttestationMemory
-from oauth_client_attestation.core.results import Evidence
+from oauth_client_attestation.core.results import Evidence, VerifiedDpopProof
+from oauth_client_attestation.core.strict import MalformedJwt, parse_json_object
 from oauth_client_attestation.core.verify import peek_request, verify_request
 from oauth_client_attestation.testing import public_jwk
 from tests.core.support import (
@@ -35,9 +34,12 @@ from tests.core.support import (
     AUDIENCE,
     CHALLENGES,
     CLIENT_ID,
+    DPOP,
     INSTANCE,
+    NONCES,
     NOW,
     POLICY,
+    URI,
     attest,
     b64,
     private_key,
@@ -96,9 +98,19 @@ def authenticate(attestation: str, pop: str, *, memory: AttestationMemory | None
     """Return what was verified, or None where it was refused in the one way there is."""
     try:
         request = peek_request(HeaderFields((attestation,), (pop,)), max_length=16384, memory=memory)
-        return verify_request(request, keys=[trusted()], policy=POLICY, challenges=CHALLENGES, now=NOW, memory=memory)
+        return verify_request(
+            request, keys=[trusted()], policy=POLICY, challenges=CHALLENGES, dpop=DPOP, now=NOW, memory=memory
+        )
     except ClientAttestationError:
         return None
+
+
+DPOP_HEADER = {"typ": "dpop+jwt", "alg": "ES256", "jwk": INSTANCE.public_jwk}
+
+
+def dpop_claims() -> dict[str, Any]:
+    own = {"jti": "1", "htm": "POST", "htu": URI, "iat": NOW, "nbf": NOW, "exp": NOW + 300}
+    return {**own, "nonce": NONCES.issue(NOW)}
 
 
 def good_pop() -> str:
@@ -151,6 +163,39 @@ def test_a_proof_with_any_members_that_the_instance_signed(header: dict[str, Any
             assert evidence.proof.valid_until >= NOW
 
 
+def prove_dpop(header: Mapping[str, Any], claims: Mapping[str, Any]) -> VerifiedDpopProof | None:
+    """Return what was verified of a DPoP proof that the instance signed, or None where it was refused."""
+    return verified_dpop(sign_members(INSTANCE.key, header, claims))
+
+
+def verified_dpop(token: str) -> VerifiedDpopProof | None:
+    try:
+        return verify_dpop_proof(token, context=DPOP, now=NOW)
+    except ClientAttestationError:
+        return None
+
+
+@pytest.mark.refuses("D3")
+@OFTEN
+@given(header=mutations(*DPOP_HEADER), claims=mutations(*dpop_claims()))
+def test_a_dpop_proof_with_any_members_that_its_key_signed(header: dict[str, Any], claims: dict[str, Any]) -> None:
+    assert prove_dpop(DPOP_HEADER, dpop_claims())
+    for changes in ((header, {}), ({}, claims), (header, claims)):
+        payload = mutated(dpop_claims(), changes[1])
+        if proof := prove_dpop(mutated(DPOP_HEADER, changes[0]), payload):
+            assert proof.thumbprint == INSTANCE.thumbprint
+            assert (proof.jti, proof.nonce) == (payload["jti"], payload.get("nonce"))
+            assert proof.valid_until >= NOW
+
+
+@pytest.mark.refuses("D3")
+@OFTEN
+@given(changes=mutations("kty", "crv", "x", "y", "n", "e", "d", "use", "key_ops", "alg", "kid", "x5c"))
+def test_a_dpop_proof_with_any_key(changes: dict[str, Any]) -> None:
+    proof = prove_dpop({**DPOP_HEADER, "jwk": mutated(INSTANCE.public_jwk, changes)}, dpop_claims())
+    assert proof is None or proof.thumbprint == INSTANCE.thumbprint
+
+
 @st.composite
 def spoiled_octets(draw: st.DrawFn, original: bytes) -> bytes:
     """Return ``original`` with a piece cut out and anything put in its place."""
@@ -173,6 +218,19 @@ def test_any_octets_that_a_trusted_attester_signed(header: bytes, payload: bytes
     good = (json.dumps(ATTESTATION_HEADER).encode(), json.dumps(ATTESTATION_CLAIMS).encode())
     for pair in ((header, good[1]), (good[0], payload), (header, payload)):
         authenticate(sign_octets(ATTESTER.key, *pair), good_pop())
+
+
+@pytest.mark.refuses("D3", "A10")
+@OFTEN
+@given(
+    header=spoiled_octets(json.dumps(DPOP_HEADER).encode()),
+    payload=spoiled_octets(json.dumps(dpop_claims()).encode()),
+)
+def test_any_octets_that_the_key_of_a_dpop_proof_signed(header: bytes, payload: bytes) -> None:
+    good = (json.dumps(DPOP_HEADER).encode(), json.dumps(dpop_claims()).encode())
+    for pair in ((header, good[1]), (good[0], payload), (header, payload)):
+        proof = verified_dpop(sign_octets(INSTANCE.key, *pair))
+        assert proof is None or proof.thumbprint == INSTANCE.thumbprint
 
 
 @pytest.mark.refuses("A3", "P3", "A10")
@@ -203,7 +261,11 @@ def test_a_token_spoiled_on_the_way(data: st.DataObject) -> None:
 def test_any_header_fields(attestation: list[str], pop: list[str], dpop: list[str], max_length: int) -> None:
     with suppress(ClientAttestationError):
         tokens = read_fields(HeaderFields(attestation, pop, dpop), max_length=max_length)
-        assert (attestation, pop) == ([tokens.attestation], [tokens.pop])
+        assert attestation == [tokens.attestation]
+        assert (pop, dpop)[tokens.combined] == [tokens.proof]
+        assert bool(pop) is not tokens.combined
+    with suppress(ClientAttestationError):
+        assert [read_dpop(HeaderFields(attestation, pop, dpop), max_length=max_length)] == dpop
 
 
 @OFTEN
@@ -211,6 +273,7 @@ def test_any_header_fields(attestation: list[str], pop: list[str], dpop: list[st
 def test_any_text_for_a_token(token: str) -> None:
     with suppress(ClientAttestationError):
         peek_attestation(token)
+    assert verified_dpop(token) is None
     with suppress(MalformedJwt):
         parse_unverified(token)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from oauth_client_attestation.core.errors import ClientAttestationError, Reason
-from oauth_client_attestation.core.headers import HeaderFields, PresentedTokens, read_fields
+from oauth_client_attestation.core.headers import HeaderFields, PresentedTokens, read_dpop, read_fields
 from tests.core.support import refusal
 
 ATTESTATION = "eyJh.eyJz.c2ln"
 POP = "eyJw.eyJq.LV8w"
+DPOP = "eyJk.eyJk.eyJk"
 MAX = 64
 
 R = Reason
@@ -20,6 +21,8 @@ FIELDS = {
         R.ATTESTATION_FIELD_TOO_LARGE,
     ),
     "pop": (R.POP_FIELD_REPEATED, R.POP_FIELD_MALFORMED, R.POP_FIELD_TOO_LARGE),
+    "dpop": (R.DPOP_FIELD_REPEATED, R.DPOP_FIELD_MALFORMED, R.DPOP_FIELD_TOO_LARGE),
+    "dpop, apart": (R.DPOP_FIELD_REPEATED, R.DPOP_FIELD_MALFORMED, R.DPOP_FIELD_TOO_LARGE),
 }
 
 NOT_ONE_COMPACT_JWT = [
@@ -55,17 +58,47 @@ def fields(**changes: tuple[str, ...]) -> HeaderFields:
     return HeaderFields(**{"attestation": (ATTESTATION,), "pop": (POP,), **changes})
 
 
+def read(field: str, *values: str) -> str:
+    """Return what is read from a field with these values; from ``dpop`` in combined mode, or apart from all that."""
+    if field == "dpop, apart":
+        return read_dpop(HeaderFields(dpop=values), max_length=MAX)
+    others = {"attestation": (ATTESTATION,), "pop": () if field == "dpop" else (POP,)}
+    tokens = read_fields(HeaderFields(**{**others, field: values}), max_length=MAX)
+    return tokens.attestation if field == "attestation" else tokens.proof
+
+
 @pytest.mark.accepts("H2", "H3", "H4", "H5")
 def test_one_of_each_is_returned_to_the_letter() -> None:
     assert read_fields(fields(), max_length=MAX) == PresentedTokens(ATTESTATION, POP)
 
 
-@pytest.mark.accepts("H2")
-def test_a_dpop_proof_beside_both_is_none_of_this_rules_business() -> None:
-    assert read_fields(fields(dpop=("eyJk.eyJk.eyJk",)), max_length=MAX).pop == POP
+@pytest.mark.accepts("H2", "D1")
+@pytest.mark.parametrize(
+    "dpop",
+    [
+        pytest.param((DPOP,), id="a proof"),
+        pytest.param((DPOP, DPOP), id="two"),
+        pytest.param(("nonsense",), id="nonsense"),
+        pytest.param(("A" * 10_000,), id="too much"),
+    ],
+)
+def test_a_dpop_field_beside_both_is_none_of_this_rules_business(dpop: tuple[str, ...]) -> None:
+    assert read_fields(fields(dpop=dpop), max_length=MAX) == PresentedTokens(ATTESTATION, POP)
 
 
-@pytest.mark.refuses("H2")
+@pytest.mark.accepts("D1")
+def test_an_attestation_with_a_dpop_proof_alone_is_combined_mode() -> None:
+    assert read_fields(fields(pop=(), dpop=(DPOP,)), max_length=MAX) == PresentedTokens(ATTESTATION, DPOP, True)
+
+
+@pytest.mark.refuses("D1", "H5")
+def test_an_empty_pop_field_is_not_taken_for_none() -> None:
+    """Or a proxy that blanks the field would turn one mode into the other."""
+    with refusal(R.POP_FIELD_MALFORMED):
+        read_fields(fields(pop=("",), dpop=(DPOP,)), max_length=MAX)
+
+
+@pytest.mark.refuses("H2", "D3")
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize(
     "values",
@@ -81,15 +114,15 @@ def test_a_dpop_proof_beside_both_is_none_of_this_rules_business() -> None:
 )
 def test_a_repeated_field_is_refused(field: str, values: tuple[str, ...]) -> None:
     with refusal(FIELDS[field][0]):
-        read_fields(fields(**{field: values}), max_length=MAX)
+        read(field, *values)
 
 
-@pytest.mark.refuses("H3")
+@pytest.mark.refuses("H3", "D3")
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("value", NOT_ONE_COMPACT_JWT)
 def test_anything_but_one_compact_jwt_is_refused(field: str, value: str) -> None:
     with refusal(FIELDS[field][1]):
-        read_fields(fields(**{field: (value,)}), max_length=MAX)
+        read(field, value)
 
 
 @pytest.mark.accepts("H4")
@@ -97,9 +130,9 @@ def test_anything_but_one_compact_jwt_is_refused(field: str, value: str) -> None
 @pytest.mark.parametrize("field", FIELDS)
 def test_the_bound_is_the_last_length_that_passes(field: str) -> None:
     longest = ATTESTATION.ljust(MAX, "A")
-    read_fields(fields(**{field: (longest,)}), max_length=MAX)
+    assert read(field, longest) == longest
     with refusal(FIELDS[field][2]):
-        read_fields(fields(**{field: (longest + "A",)}), max_length=MAX)
+        read(field, longest + "A")
 
 
 @pytest.mark.refuses("H4")
@@ -129,12 +162,6 @@ def test_an_attestation_without_proof_is_refused() -> None:
         read_fields(HeaderFields(attestation=(ATTESTATION,)), max_length=MAX)
 
 
-@pytest.mark.refuses("H5")
-def test_combined_mode_is_refused_by_its_own_name() -> None:
-    with refusal(R.COMBINED_MODE_NOT_OFFERED):
-        read_fields(HeaderFields(attestation=(ATTESTATION,), dpop=(POP,)), max_length=MAX)
-
-
 @pytest.mark.accepts("H5")
 @pytest.mark.refuses("H5")
 @pytest.mark.parametrize(
@@ -146,16 +173,18 @@ def test_combined_mode_is_refused_by_its_own_name() -> None:
         pytest.param({"pop": ("",)}, id="an empty PoP field"),
         pytest.param({"attestation": ("", "")}, id="two empty fields"),
         pytest.param({"pop": ("nonsense",), "dpop": (POP,)}, id="nonsense beside a DPoP proof"),
+        pytest.param({"attestation": ("",), "dpop": (DPOP,)}, id="an empty attestation field beside a DPoP proof"),
+        pytest.param({"attestation": (ATTESTATION,), "dpop": ("",)}, id="an attestation and an empty DPoP field"),
     ],
 )
 def test_presence_alone_commits_the_request(present: dict[str, tuple[str, ...]]) -> None:
-    """Whatever the value: a request that shows one of the fields either gets through with both or is refused."""
+    """Whatever the value: a request that shows one of the fields gets through with a proof, or is refused."""
     incomplete = HeaderFields(**present)
     assert incomplete.committed
     with pytest.raises(ClientAttestationError):
         read_fields(incomplete, max_length=MAX)
 
 
-@pytest.mark.parametrize("dpop", [(), ("eyJk.eyJk.eyJk",)])
+@pytest.mark.parametrize("dpop", [(), (DPOP,)])
 def test_neither_field_leaves_the_request_to_others(dpop: tuple[str, ...]) -> None:
     assert not HeaderFields(dpop=dpop).committed

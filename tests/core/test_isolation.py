@@ -63,6 +63,8 @@ BORDERS = {
     "certificates": {"cryptography"},
     "certification_path": {"cryptography"},
     "jose": {"jwcrypto", "cryptography"},
+    "jwk": {"cryptography"},
+    "keys": {"cryptography"},
 }
 
 

@@ -11,12 +11,24 @@ from typing import Any
 import pytest
 
 from oauth_client_attestation.core.errors import Reason
-from oauth_client_attestation.core.jose import SharedSecret
+from oauth_client_attestation.core.keys import SharedSecret
 from oauth_client_attestation.core.memory import AttestationMemory
 from oauth_client_attestation.core.results import TrustedKey
-from tests.core.support import ATTESTER, CLIENT_ID, INSTANCE, NOW, POLICY, b64, refusal, trusted, unb64, verify
+from tests.core.support import (
+    ATTESTER,
+    CLIENT_ID,
+    INSTANCE,
+    NOW,
+    POLICY,
+    b64,
+    mac_members,
+    refusal,
+    trusted,
+    unb64,
+    verify,
+)
 
-DIGESTS = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
+DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 OCTETS = {"HS256": 32, "HS384": 48, "HS512": 64}
 SECRET = bytes(range(64))
 CLAIMS = {"sub": CLIENT_ID, "iat": NOW, "exp": NOW + 3600, "cnf": {"jwk": INSTANCE.public_jwk}}
@@ -25,8 +37,7 @@ CLAIMS = {"sub": CLIENT_ID, "iat": NOW, "exp": NOW + 3600, "cnf": {"jwk": INSTAN
 def mac(secret: bytes, algorithm: str = "HS256", **header: Any) -> str:
     """Return an attestation with a MAC."""
     members = {"typ": "oauth-client-attestation+jwt", "alg": algorithm, **header}
-    signing_input = ".".join(b64(json.dumps(part).encode()) for part in (members, CLAIMS))
-    return f"{signing_input}.{b64(hmac.digest(secret, signing_input.encode(), DIGESTS[algorithm]))}"
+    return mac_members(secret, members, CLAIMS, DIGESTS[algorithm])
 
 
 def shared(secret: bytes = SECRET, **terms: Any) -> TrustedKey:

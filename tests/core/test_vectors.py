@@ -17,16 +17,12 @@ import pytest
 from oauth_client_attestation.core.challenge import Challenges
 from oauth_client_attestation.core.errors import Reason
 from oauth_client_attestation.core.headers import HeaderFields
-from oauth_client_attestation.core.jose import (
-    InvalidSignature,
-    parse_public_key,
-    parse_unverified,
-    verify_signature,
-)
+from oauth_client_attestation.core.jose import InvalidSignature, parse_unverified, verify_signature
+from oauth_client_attestation.core.jwk import parse_public_key
 from oauth_client_attestation.core.results import Evidence, Policy
 from oauth_client_attestation.core.verify import peek_request, verify_request
 from oauth_client_attestation.testing import sign
-from tests.core.support import ATTESTER, CHALLENGES, INSTANCE, LIFETIME, POLICY, refusal, trusted
+from tests.core.support import ATTESTER, CHALLENGES, DPOP, INSTANCE, LIFETIME, POLICY, refusal, trusted
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "draft-examples.json").read_text(encoding="utf-8")
@@ -113,7 +109,7 @@ def authenticate(
     """Send both through the whole core, as a server does whose issuer is that of the examples."""
     policy = replace(policy, audience=AS) if policy.audience == POLICY.audience else policy
     request = peek_request(HeaderFields((attestation,), (pop,)), max_length=16384, named_client_ids=(CLIENT_ID,))
-    return verify_request(request, keys=[trusted()], policy=policy, challenges=challenges, now=now)
+    return verify_request(request, keys=[trusted()], policy=policy, challenges=challenges, dpop=DPOP, now=now)
 
 
 def signed_again(revision: str, **changes: Any) -> str:
@@ -271,7 +267,7 @@ def test_their_claims_signed_by_one_key_are_accepted_down_to_their_floor(
 def test_iss_of_07_is_compared_with_the_attesters_own() -> None:
     token = signed_again("-07", cnf={"jwk": INSTANCE.public_jwk})
     request = peek_request(HeaderFields((token,), (proved_again("-07"),)), max_length=16384)
-    demands: dict[str, Any] = {"policy": floor(5), "challenges": PRINTED_CHALLENGE_IS_OURS, "now": EXP}
+    demands: dict[str, Any] = {"policy": floor(5), "challenges": PRINTED_CHALLENGE_IS_OURS, "dpop": DPOP, "now": EXP}
     verify_request(request, keys=[trusted(issuer="https://attester.example.com")], **demands)
     with refusal(Reason.ATTESTATION_ISS):
         verify_request(request, keys=[trusted(issuer="https://server.example.com")], **demands)

@@ -17,6 +17,7 @@ from tests.core.support import (
     AUDIENCE,
     CHALLENGES,
     CLIENT_ID,
+    DPOP,
     INSTANCE,
     NOW,
     POLICY,
@@ -38,8 +39,8 @@ def authenticate(
 ) -> Evidence:
     fields = HeaderFields((attestation or attest(),), (pop or prove(),))
     request = peek_request(fields, max_length=16384, named_client_ids=named, memory=demands.get("memory"))
-    settings = {"keys": [trusted()], "policy": POLICY, "challenges": CHALLENGES, "now": NOW, **demands}
-    return verify_request(request, **settings)
+    settings = {"keys": [trusted()], "policy": POLICY, "challenges": CHALLENGES, "dpop": DPOP, "now": NOW}
+    return verify_request(request, **{**settings, **demands})
 
 
 @pytest.mark.accepts("A3", "A4", "P3", "H5")

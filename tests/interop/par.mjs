@@ -18,14 +18,10 @@
  *
  * Exit code: 0, or 1 with the error on stderr.
  */
-import { createInterface } from "node:readline";
 import * as jose from "jose";
 import * as oauth from "oauth4webapi";
 import * as openid from "openid-client";
-
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const read = async () => JSON.parse((await lines.next()).value);
-const write = (value) => console.log(JSON.stringify(value));
+import { attest, prove, read, write } from "./support.mjs";
 
 const config = await read();
 const requests = [];
@@ -44,15 +40,8 @@ async function fetchAndRemember(url, init) {
   return response;
 }
 
-const { alg = "ES256", kid, ...attesterJwk } = config.attester_private_jwk;
-const attesterKey = await jose.importJWK(attesterJwk, alg);
 const instance = await jose.generateKeyPair("ES256");
-const attestation = await new jose.SignJWT({ cnf: { jwk: await jose.exportJWK(instance.publicKey) } })
-  .setProtectedHeader({ typ: "oauth-client-attestation+jwt", alg, kid })
-  .setSubject(config.client_id)
-  .setIssuedAt()
-  .setExpirationTime("1h")
-  .sign(attesterKey);
+const attestation = await attest(config, instance);
 
 /** The client authentication method, in the form that both libraries take. */
 async function attestClient(server, client, body, headers) {
@@ -60,15 +49,9 @@ async function attestClient(server, client, body, headers) {
     const response = await fetchAndRemember(server.challenge_endpoint, { method: "POST" });
     challenge = (await response.json()).attestation_challenge;
   }
-  const proof = await new jose.SignJWT({ challenge })
-    .setProtectedHeader({ typ: "oauth-client-attestation-pop+jwt", alg: "ES256" })
-    .setAudience(server.issuer)
-    .setIssuedAt()
-    .setJti(crypto.randomUUID())
-    .sign(instance.privateKey);
   body.set("client_id", client.client_id);
   headers.set("OAuth-Client-Attestation", attestation);
-  headers.set("OAuth-Client-Attestation-PoP", proof);
+  headers.set("OAuth-Client-Attestation-PoP", await prove(instance, server.issuer, challenge));
 }
 
 const issuer = new URL(config.issuer);

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.live import LiveSite, running_site
+from tests.e2e.live import LiveSite
+from tests.interop.sites import openid_connect_site
 
 pytestmark = pytest.mark.interop
 
@@ -24,7 +25,7 @@ RFC_8414 = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 LEGACY_MEMBER = "client_attestation_pop_nonce_required"
 ALGORITHMS = ["ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
-METHODS = ["client_secret_post", "client_secret_basic", "attest_jwt_client_auth"]
+METHODS = ["client_secret_post", "client_secret_basic", "attest_jwt_client_auth", "attest_jwt_client_auth_dpop"]
 
 CHOOSING = [
     pytest.param("oauth4webapi", "oauth2", RFC_8414, id="oauth4webapi-oauth2"),
@@ -47,16 +48,15 @@ ISSUER_MISMATCH = {
 @pytest.fixture(scope="module")
 def openid_site(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
     """testproject with OpenID Connect."""
-    options = {"DJANGO_SETTINGS_MODULE": "tests.interop.settings", "ADVERTISE_OPTIONS_NONCE": "0"}
-    with running_site(migrated_sqlite, tmp_path_factory.mktemp("openid_site"), workers=1, **options) as site:
+    with openid_connect_site(migrated_sqlite, tmp_path_factory.mktemp("openid_site")) as site:
         yield site
 
 
 @pytest.fixture(scope="module")
 def legacy_site(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
     """The same with ADVERTISE_OPTIONS_NONCE, and no other difference."""
-    options = {"DJANGO_SETTINGS_MODULE": "tests.interop.settings", "ADVERTISE_OPTIONS_NONCE": "1"}
-    with running_site(migrated_sqlite, tmp_path_factory.mktemp("legacy_site"), workers=1, **options) as site:
+    directory = tmp_path_factory.mktemp("legacy_site")
+    with openid_connect_site(migrated_sqlite, directory, ADVERTISE_OPTIONS_NONCE=True) as site:
         yield site
 
 
@@ -94,6 +94,7 @@ def offer(url: str, document: str) -> dict[str, Any]:
         "token_endpoint_auth_methods_supported": METHODS,
         "client_attestation_signing_alg_values_supported": ALGORITHMS,
         "client_attestation_pop_signing_alg_values_supported": ALGORITHMS,
+        "dpop_signing_alg_values_supported": ALGORITHMS,
     }
     if document == RFC_8414:
         members |= {

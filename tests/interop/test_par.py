@@ -6,19 +6,13 @@ client authentication. The user's browser is played by a session that logs in an
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
-from typing import Any
-
 import pytest
 import requests
 
-from tests.e2e.authorization import PushingClient, hidden_fields, login
+from tests.e2e.authorization import PushingClient
+from tests.interop.scripts import consented, running_script
 
 pytestmark = pytest.mark.interop
-
-HERE = Path(__file__).resolve().parent
 
 
 @pytest.mark.accepts("B1", "B3")
@@ -26,36 +20,19 @@ HERE = Path(__file__).resolve().parent
 def test_a_client_pushes_redeems_and_refreshes(node, live_site, tmp_path, library):
     client = PushingClient(live_site, tmp_path).register()
     user = client.create_user()
-    with subprocess.Popen(
-        [node, str(HERE / "par.mjs")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            url = tell(
-                process,
-                library=library,
-                issuer=live_site.url,
-                client_id=client.client_id,
-                redirect_uri=client.redirect_uri,
-                scope="read",
-                attester_private_jwk=client.backend.key.export_private(as_dict=True)
-                | {"kid": client.backend.key_id, "alg": client.backend.algorithm},
-            )["authorization_url"]
-            assert url.startswith(f"{live_site.url}/o/authorize/?")
-            assert client.redirect_uri not in url
-
-            session = login(live_site, user)
-            page = session.get(url, timeout=60)
-            decision = {**hidden_fields(page), "allow": "on"}
-            answer = session.post(url, data=decision, allow_redirects=False, timeout=60)
-            assert answer.status_code == 302, answer.text
-
-            report = tell(process, callback=answer.headers["Location"])
-        finally:
-            process.kill()
+    with running_script(node, "par.mjs") as tell:
+        url = tell(
+            library=library,
+            issuer=live_site.url,
+            client_id=client.client_id,
+            redirect_uri=client.redirect_uri,
+            scope="read",
+            attester_private_jwk=client.backend.key.export_private(as_dict=True)
+            | {"kid": client.backend.key_id, "alg": client.backend.algorithm},
+        )["authorization_url"]
+        assert url.startswith(f"{live_site.url}/o/authorize/?")
+        assert client.redirect_uri not in url
+        report = tell(callback=consented(live_site, user, url))
 
     assert report["tokens"]["scope"] == report["refreshed"]["scope"] == "read"
     assert report["refreshed"]["refresh_token"] != report["tokens"]["refresh_token"]
@@ -75,12 +52,3 @@ def test_a_client_pushes_redeems_and_refreshes(node, live_site, tmp_path, librar
         ("POST", f"{live_site.url}/o/token/", True),
         ("POST", f"{live_site.url}/o/token/", True),
     ]
-
-
-def tell(process: subprocess.Popen[str], **message: Any) -> Any:
-    """Write a line to the script, and return the line with which it answers."""
-    process.stdin.write(json.dumps(message) + "\n")
-    process.stdin.flush()
-    line = process.stdout.readline()
-    assert line, process.stderr.read()
-    return json.loads(line)

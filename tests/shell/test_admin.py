@@ -64,7 +64,7 @@ def test_from_the_admin_to_a_token(staff: Client) -> None:
     policy = {"application": str(application.pk), "methods": ["attest_jwt_client_auth"], "challenge": "required"}
     assert staff.post(ADD_POLICY, policy).status_code == 302
     client.accepted()
-    assert "attest_jwt_client_auth" in staff.get(POLICIES).content.decode()
+    assert '<td class="field-method_names">normal mode</td>' in staff.get(POLICIES).content.decode()
 
 
 @table(
@@ -238,7 +238,7 @@ def test_an_application_that_is_given_tokens_in_the_open_is_refused(staff: Clien
     {
         "no application": ({"application": ""}, "application"),
         "no method": ({"methods": []}, "methods"),
-        "a method that is not offered": ({"methods": ["client_secret_basic"]}, "methods"),
+        "a method that does not exist": ({"methods": ["client_secret_basic"]}, "methods"),
         "a challenge that is neither": ({"challenge": "never"}, "challenge"),
     },
 )

@@ -20,12 +20,14 @@ from oauth2_provider.models import get_application_model
 from oauth_client_attestation.admin import (
     AttestationPolicyAdmin,
     AttestationPolicyInline,
+    AttestationSignalPolicyInline,
     AttesterAdmin,
+    DpopPolicyInline,
     TrustedAttesterInline,
 )
 from oauth_client_attestation.admin.applications import ApplicationInlines
 from oauth_client_attestation.core.errors import Reason
-from oauth_client_attestation.models import AttestationPolicy, Attester, AttesterApplication
+from oauth_client_attestation.models import AttestationPolicy, Attester, AttesterApplication, DpopPolicy
 from oauth_client_attestation.testing import AttesterBackend
 from tests.admin_pages import ADD_POLICY, colleague, submitted
 from tests.kit import AttestedClient, configure, create_application, register_attester, table
@@ -33,19 +35,20 @@ from tests.kit import AttestedClient, configure, create_application, register_at
 pytestmark = pytest.mark.django_db
 
 POLICY = "client_attestation_policy"
+DPOP_POLICY = "dpop_policy"
 
 
 def page_of(application: Any) -> str:
     return reverse("admin:oauth2_provider_application_change", args=[application.pk])
 
 
-def added(page: Any, **fields: Any) -> dict[str, Any]:
+def added(page: Any, prefix: str = POLICY, **fields: Any) -> dict[str, Any]:
     """Return the form of a page with a policy added, everything as offered."""
-    (formset,) = [inline.formset for inline in page.context["inline_admin_formsets"] if inline.formset.prefix == POLICY]
+    (formset,) = [inline.formset for inline in page.context["inline_admin_formsets"] if inline.formset.prefix == prefix]
     offered = {bound.html_name.replace("__prefix__", "0"): bound.value() for bound in formset.empty_form}
-    offered[f"{POLICY}-0-application"] = formset.instance.pk
+    offered[f"{prefix}-0-application"] = formset.instance.pk
     sent = {name: value for name, value in offered.items() if value is not None}
-    return submitted(page, **sent, **{f"{POLICY}-TOTAL_FORMS": "1"}, **fields)
+    return submitted(page, **sent, **{f"{prefix}-TOTAL_FORMS": "1"}, **fields)
 
 
 def errors(page: Any) -> str:
@@ -67,8 +70,10 @@ def test_a_policy_from_the_applications_page(admin_client: Client) -> None:
     saved = admin_client.post(page_of(application), added(page))
     assert saved.status_code == 302, errors(saved)
     policy = AttestationPolicy.objects.get()
-    assert (policy.methods, policy.challenge) == (["attest_jwt_client_auth"], "required")
+    assert policy.challenge == "required"
+    assert policy.methods == ["attest_jwt_client_auth", "attest_jwt_client_auth_dpop"]
     client.accepted()
+    client.accepted(headers=client.combined())
     secret = {"grant_type": "client_credentials", "client_id": "app", "client_secret": "secret"}
     client.refused(Reason.ATTESTATION_REQUIRED, headers={}, data=secret)
 
@@ -77,6 +82,49 @@ def test_a_policy_from_the_applications_page(admin_client: Client) -> None:
     assert admin_client.post(page_of(application), changed).status_code == 302
     policy.refresh_from_db()
     assert (policy.challenge, policy.oldest_revision) == ("optional", 7)
+
+
+@pytest.mark.accepts("D6")
+@pytest.mark.refuses("D6")
+def test_a_dpop_policy_from_the_applications_page(admin_client: Client) -> None:
+    """Of an application that is not attested: the same as on the page of its own, everything as offered."""
+    client = AttestedClient()
+    client.application = create_application("app")
+    url = page_of(client.application)
+    page = admin_client.get(url)
+    assert admin_client.post(url, submitted(page)).status_code == 302
+    assert not DpopPolicy.objects.exists()
+
+    saved = admin_client.post(url, added(page, DPOP_POLICY))
+    assert saved.status_code == 302, errors(saved)
+    assert DpopPolicy.objects.get().use == "required"
+    secret = {"grant_type": "client_credentials", "client_id": "app", "client_secret": "secret"}
+    client.refused(Reason.DPOP_REQUIRED, headers={}, data=secret)
+    bound = client.post(headers={"DPoP": client.dpop()}, data=secret)
+    assert bound.json()["token_type"] == "DPoP"
+
+    page = admin_client.get(url)
+    assert admin_client.post(url, submitted(page, **{f"{DPOP_POLICY}-0-use": "allowed"})).status_code == 302
+    assert DpopPolicy.objects.get().use == "allowed"
+    assert client.post(headers={}, data=secret).json()["token_type"] == "Bearer"
+
+
+@pytest.mark.refuses("D6")
+def test_dpop_is_not_required_where_no_proof_can_be_sent(admin_client: Client) -> None:
+    """Neither by a new policy nor by giving another grant to an application that has one."""
+    application = create_application("app", redirect_uris="https://client.example/")
+    implicit = {"authorization_grant_type": "implicit"}
+    url = page_of(application)
+    shown = admin_client.post(url, added(admin_client.get(url), DPOP_POLICY, **implicit))
+    assert "where no DPoP proof can be sent" in shown.content.decode()
+    assert not DpopPolicy.objects.exists()
+    DpopPolicy.objects.create(application=application)
+    shown = admin_client.post(url, submitted(admin_client.get(url), **implicit))
+    assert "where no DPoP proof can be sent" in shown.content.decode()
+    application.refresh_from_db()
+    assert application.authorization_grant_type == "client-credentials"
+    allowed = {**implicit, f"{DPOP_POLICY}-0-use": "allowed"}
+    assert admin_client.post(url, submitted(admin_client.get(url), **allowed)).status_code == 302
 
 
 @pytest.mark.parametrize("exists", [False, True], ids=["adding a policy", "changing the grant"])
@@ -127,6 +175,7 @@ def test_the_page_says_who_is_trusted(admin_client: Client) -> None:
 
 def test_the_page_costs_the_same_with_more_attesters(admin_client: Client, django_assert_num_queries: Any) -> None:
     application = create_application("app", policy={})
+    DpopPolicy.objects.create(application=application)
     register_attester(AttesterBackend(), "First", applications=(application,))
     admin_client.get(page_of(application))  # content types are looked up once in a process
     with CaptureQueriesContext(connection) as captured:
@@ -143,18 +192,23 @@ def test_the_page_costs_the_same_with_more_attesters(admin_client: Client, djang
         "neither": ((), set()),
         "policies": (("view_attestationpolicy",), {AttestationPolicy}),
         "attesters": (("view_attesterapplication",), {AttesterApplication}),
+        "DPoP policies": (("view_dpoppolicy",), {DpopPolicy}),
     },
 )
-@pytest.mark.refuses("B5", "T5")
+@pytest.mark.refuses("B5", "T5", "D6")
 def test_each_is_a_right_of_its_own(permissions: tuple[str, ...], shown: set[type]) -> None:
     application = create_application("app", policy={})
+    DpopPolicy.objects.create(application=application)
     browser = colleague("view_application", "change_application", *permissions)
     page = browser.get(page_of(application))
     assert {inline.formset.model for inline in page.context["inline_admin_formsets"]} == shown
     stolen = {f"{POLICY}-TOTAL_FORMS": "1", f"{POLICY}-INITIAL_FORMS": "1", f"{POLICY}-0-DELETE": "on"}
     stolen |= {f"{POLICY}-0-id": str(AttestationPolicy.objects.get().pk)}
+    stolen |= {name.replace(POLICY, DPOP_POLICY): value for name, value in stolen.items()}
+    stolen |= {f"{DPOP_POLICY}-0-id": str(DpopPolicy.objects.get().pk)}
     browser.post(page_of(application), submitted(page, **stolen))
     assert AttestationPolicy.objects.exists()
+    assert DpopPolicy.objects.exists()
 
 
 def test_the_switch(admin_client: Client, settings: Any) -> None:
@@ -185,18 +239,18 @@ class ChangingAdmin(ApplicationAdmin):
     {
         "the host's": (
             ApplicationAdmin,
-            [AttestationPolicyInline, TrustedAttesterInline],
-            [AttestationPolicyInline, TrustedAttesterInline],
+            [AttestationPolicyInline, TrustedAttesterInline, DpopPolicyInline, AttestationSignalPolicyInline],
+            [AttestationPolicyInline, TrustedAttesterInline, DpopPolicyInline, AttestationSignalPolicyInline],
         ),
         "one that shows the policy": (
             OwnAdmin,
-            [OwnInline, TrustedAttesterInline],
-            [OwnInline, TrustedAttesterInline],
+            [OwnInline, TrustedAttesterInline, DpopPolicyInline, AttestationSignalPolicyInline],
+            [OwnInline, TrustedAttesterInline, DpopPolicyInline, AttestationSignalPolicyInline],
         ),
         "one that chooses": (
             ChangingAdmin,
-            [OwnInline, TrustedAttesterInline],
-            [AttestationPolicyInline, TrustedAttesterInline],
+            [OwnInline, TrustedAttesterInline, DpopPolicyInline, AttestationSignalPolicyInline],
+            [AttestationPolicyInline, TrustedAttesterInline, DpopPolicyInline, AttestationSignalPolicyInline],
         ),
     },
 )
@@ -332,4 +386,7 @@ def test_any_order_of_apps(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == f"{shown} AttestationPolicyInline TrustedAttesterInline"
+    assert (
+        done.stdout.splitlines()[-1]
+        == f"{shown} AttestationPolicyInline TrustedAttesterInline DpopPolicyInline AttestationSignalPolicyInline"
+    )

@@ -8,13 +8,13 @@ import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from oauth2_provider.models import get_access_token_model, get_application_model, get_refresh_token_model
 
-from oauth_client_attestation import models
+from oauth_client_attestation import instances, models
 from oauth_client_attestation.core.errors import Reason
 from oauth_client_attestation.models import ClientInstance
 from tests.kit import DOORS, AttestedClient, create_refresh_token
@@ -111,6 +111,18 @@ def test_blocking(admin_client: Client, client: AttestedClient) -> None:
     entry = LogEntry.objects.get()
     assert (entry.change_message, entry.object_repr) == ("Blocked.", f"#{client.record().pk}")
     assert client.instance.thumbprint not in str(vars(entry)), "the log is kept for longer than the record"
+
+
+def test_a_block_that_the_database_refuses_is_reported(
+    admin_client: Client, client: AttestedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise DatabaseError
+
+    monkeypatch.setattr(instances, "block", fail)
+    page = act(admin_client, BLOCK, client.record())
+    assert [str(message) for message in page.context["messages"]] == ["Not all of them are blocked. Look again."]
+    assert client.record().blocked is None
 
 
 def test_unblocking(admin_client: Client, client: AttestedClient) -> None:

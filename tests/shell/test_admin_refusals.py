@@ -58,7 +58,7 @@ def test_a_refusal_is_listed_with_its_sentence(admin_client: Client) -> None:
 
     text = admin_client.get(page_of(row)).content.decode()
     assert row.thumbprint in text
-    assert "Compare it with ISSUER to the letter" in text
+    assert "Compare it with ISSUER or RESOURCE to the letter" in text
     assert "check-attestation" in text
 
 

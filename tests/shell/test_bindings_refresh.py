@@ -35,28 +35,12 @@ from tests.kit import (
     provider,
 )
 from tests.shell.concealment import concealed
+from tests.shell.sites import HASHED, SITES
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 DOOR = {door.name: door for door in DOORS}
 ROOT = Path(__file__).parents[2]
-
-ROTATION = {"REFRESH_TOKEN_REUSE_PROTECTION": False}
-REUSE_PROTECTION = {"REFRESH_TOKEN_REUSE_PROTECTION": True}
-GRACE = {"REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 120}
-NO_ROTATION = {"ROTATE_REFRESH_TOKEN": False}
-HASHED = {"COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True}
-SITES: dict[str, dict[str, Any]] = {
-    "rotation": ROTATION,
-    "reuse protection": REUSE_PROTECTION,
-    "grace": {**ROTATION, **GRACE},
-    "grace, reuse protection": {**REUSE_PROTECTION, **GRACE},
-    "no rotation": NO_ROTATION,
-    "hashed": {**ROTATION, **HASHED},
-    "hashed, reuse protection": {**REUSE_PROTECTION, **HASHED},
-    "hashed, grace": {**ROTATION, **GRACE, **HASHED},
-    "hashed, no rotation": {**NO_ROTATION, **HASHED},
-}
 
 
 @pytest.fixture(params=itertools.product(SITES, [False, True]), ids=lambda it: f"{it[0]}{', atomic' if it[1] else ''}")
@@ -312,6 +296,7 @@ def test_no_parameter_passes_for_the_instance(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a whole module, on a slow machine
 @pytest.mark.skipif("tokens" in connections, reason="this is the other run")
 def test_all_of_this_with_the_tokens_in_another_database() -> None:
     """In a process of its own, since databases are made once."""

@@ -18,6 +18,7 @@ from oauth_client_attestation.models import (
     Attester,
     AttesterApplication,
     AttesterKey,
+    DpopPolicy,
     Refusal,
     TrustAnchor,
     UsedProof,
@@ -49,7 +50,7 @@ def jwks(tmp_path: Path) -> Path:
 
 def written() -> tuple[int, ...]:
     """Count what the commands write."""
-    models = (Attester, AttesterKey, TrustAnchor, AttesterApplication, AttestationPolicy)
+    models = (Attester, AttesterKey, TrustAnchor, AttesterApplication, AttestationPolicy, DpopPolicy)
     return tuple(model.objects.count() for model in models)
 
 
@@ -94,7 +95,7 @@ def test_an_attester_for_all_applications(jwks: Path) -> None:
 def test_an_attester_for_nobody_comes_with_a_warning(jwks: Path) -> None:
     _, err = run("createattester", "Acme", "--jwks", str(jwks))
     assert "not trusted for any application yet" in err
-    assert written() == (1, 1, 0, 0, 0)
+    assert written() == (1, 1, 0, 0, 0, 0)
 
 
 def test_keys_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +184,7 @@ def test_createattester_refuses_a_private_key_without_showing_it(tmp_path: Path)
     with pytest.raises(CommandError, match="Key 1 contains a private or secret key") as caught:
         run("createattester", "Acme", "--jwks", str(file))
     assert private["d"] not in str(caught.value)
-    assert written() == (0, 0, 0, 0, 0)
+    assert written() == (0, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.accepts("T1")
@@ -238,30 +239,79 @@ def test_a_url_and_limits() -> None:
 def test_a_shared_secret_is_enough(settings: Any) -> None:
     configure(settings, SHARED_SECRETS={"Acme": b"s" * 32})
     run("createattester", "Acme", "--all-applications")
-    assert written() == (1, 0, 0, 0, 0)
+    assert written() == (1, 0, 0, 0, 0, 0)
+
+
+NORMAL, COMBINED = "attest_jwt_client_auth", "attest_jwt_client_auth_dpop"
 
 
 @table(
-    "arguments, challenge",
+    "arguments, methods, challenge",
     {
-        "by default": ((), "required"),
-        "required": (("--challenge", "required"), "required"),
-        "optional": (("--challenge", "optional"), "optional"),
-        "with the method": (("--method", "attest_jwt_client_auth"), "required"),
+        "by default": ((), [NORMAL, COMBINED], "required"),
+        "challenge required": (("--challenge", "required"), [NORMAL, COMBINED], "required"),
+        "challenge optional": (("--challenge", "optional"), [NORMAL, COMBINED], "optional"),
+        "either method": (("--method", "either"), [NORMAL, COMBINED], "required"),
+        "by a PoP JWT": (("--method", "normal"), [NORMAL], "required"),
+        "by a DPoP proof": (("--method", "combined"), [COMBINED], "required"),
     },
 )
 @pytest.mark.accepts("B5")
-def test_requireattestation(arguments: tuple[str, ...], challenge: str) -> None:
+def test_requireattestation(arguments: tuple[str, ...], methods: list[str], challenge: str) -> None:
     application = create_application("app")
     register_attester(AttesterBackend(), applications=(application,))
     out, err = run("requireattestation", "app", *arguments)
     policy = AttestationPolicy.objects.get()
-    assert (policy.application, policy.methods, policy.challenge) == (
-        application,
-        ["attest_jwt_client_auth"],
-        challenge,
-    )
-    assert out == f"app now authenticates by attest_jwt_client_auth only; challenge {challenge}.\n"
+    assert (policy.application, policy.methods, policy.challenge) == (application, methods, challenge)
+    assert out == f"app now authenticates by {' or '.join(methods)} only; challenge {challenge}.\n"
+    assert err == ""
+    assert not DpopPolicy.objects.exists()
+
+
+@table("before", {"nothing said so far": None, "allowed so far": "allowed", "required already": "required"})
+def test_requireattestation_requires_dpop_as_well(before: str | None) -> None:
+    application = create_application("app")
+    register_attester(AttesterBackend(), applications=(application,))
+    if before is not None:
+        DpopPolicy.objects.create(application=application, use=before)
+    out, _ = run("requireattestation", "app", "--require-dpop")
+    assert out.endswith("; DPoP required.\n")
+    assert [(policy.application, policy.use) for policy in DpopPolicy.objects.all()] == [(application, "required")]
+    run("requireattestation", "app")
+    assert DpopPolicy.objects.get().use == "required"
+
+
+@pytest.mark.accepts("D6")
+@pytest.mark.refuses("D6")
+def test_requireattestation_with_dpop_holds_at_the_token_endpoint() -> None:
+    client = AttestedClient()
+    register_attester(client.backend, applications=(create_application("app"),))
+    run("requireattestation", "app", "--require-dpop")
+    client.refused(Reason.DPOP_REQUIRED, proof_used=True)
+    client.accepted(headers=client.combined())
+    client.accepted(headers={**client.headers(), "DPoP": client.another().dpop()})
+
+
+def test_requireattestation_leaves_a_dpop_policy_alone() -> None:
+    DpopPolicy.objects.create(application=create_application("app"), use="allowed")
+    run("requireattestation", "app")
+    assert DpopPolicy.objects.get().use == "allowed"
+
+
+def test_requireattestation_cannot_require_what_the_settings_make_nothing_of(settings: Any) -> None:
+    create_application("app")
+    configure(settings, DPOP="off", METHODS=[NORMAL])
+    with pytest.raises(CommandError, match="DPOP is off in the settings"):
+        run("requireattestation", "app", "--require-dpop")
+    assert written() == (0, 0, 0, 0, 0, 0)
+
+
+def test_requireattestation_warns_of_a_method_that_the_server_does_not_offer(settings: Any) -> None:
+    register_attester(AttesterBackend(), applications=(create_application("app"),))
+    configure(settings, METHODS=[NORMAL])
+    _, err = run("requireattestation", "app", "--method", "combined")
+    assert err == "METHODS in the settings has no such method, so nobody gets in.\n"
+    _, err = run("requireattestation", "app")
     assert err == ""
 
 
@@ -303,10 +353,10 @@ def test_requireattestation_warns_when_nobody_could_get_in(attester: dict[str, A
         "no application": ((), "the following arguments are required: client_id"),
         "an application that does not exist": (("nobody",), "There is no application with this client_id: nobody"),
         "a method that does not exist": (("app", "--method", "client_secret_basic"), "invalid choice"),
-        "a method of another part": (("app", "--method", "attest_jwt_client_auth_dpop"), "invalid choice"),
         "a challenge that is neither": (("app", "--challenge", "never"), "invalid choice"),
         "an implicit application": (("implicit",), "given tokens at the authorization endpoint"),
         "a hybrid application": (("hybrid",), "given tokens at the authorization endpoint"),
+        "a method by its name in the draft": (("app", "--method", "attest_jwt_client_auth"), "invalid choice"),
     },
 )
 @pytest.mark.refuses("B5")
@@ -317,7 +367,7 @@ def test_requireattestation_refuses(arguments: tuple[str, ...], message: str) ->
     with pytest.raises(CommandError) as caught:
         run("requireattestation", *arguments)
     assert message in str(caught.value)
-    assert written() == (0, 0, 0, 0, 0)
+    assert written() == (0, 0, 0, 0, 0, 0)
 
 
 @table("seconds, kept", {"a second before": (-1, True), "at the second": (0, True), "a second after": (1, False)})

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import pkgutil
 import re
 import socket
@@ -21,19 +22,20 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command, load_command_class
 from django.core.management.base import BaseCommand
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
 from oauth2_provider.oauth2_backends import OAuthLibCore
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauth2_provider.settings import DEFAULTS as HOST_DEFAULTS
 
 import oauth_client_attestation
+from oauth_client_attestation.challenges import fresh_resource_challenge
 from oauth_client_attestation.checks import check_configuration, check_deployment
 from oauth_client_attestation.conf import DEFAULTS, SETTING_NAME, app_settings
 from oauth_client_attestation.core.errors import ClientAttestationError, Reason
 from oauth_client_attestation.oauth2.backends import AttestationBackendMixin
 from oauth_client_attestation.oauth2.validators import AttestationValidatorMixin
 from oauth_client_attestation.par.refusals import PushedRequestReason
-from tests.kit import CHALLENGE, ISSUER, TOKEN
+from tests.kit import CHALLENGE, ISSUER, TOKEN, AttestedClient, create_access_token
 from tests.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +49,7 @@ COMMANDS = (
     "blockinstance",
     "clearattestations",
     "checkattestation",
+    "issueattestation",
 )
 
 
@@ -150,24 +153,34 @@ def test_every_check_is_listed() -> None:
         "ROOT_URLCONF": "django.contrib.auth.urls",
     }
     half_right = {"ROOT_URLCONF": "tests.shell.test_metadata_everywhere", "CORS_EXPOSE_HEADERS": ["X-Other"]}
+    as_bearer = {
+        "ROOT_URLCONF": "tests.shell.host_places",
+        "MIDDLEWARE": [*settings.MIDDLEWARE, "oauth2_provider.middleware.OAuth2ExtraTokenMiddleware"],
+    }
     torn_apart = {"DATABASE_ROUTERS": ["tests.shell.test_instances.Elsewhere"]}
     not_served = {"ROOT_URLCONF": "tests.shell.par_urls"}
+    documents = {
+        SETTING_NAME: {"ISSUER": ISSUER, "METADATA_DOCUMENT_ATTESTERS": ["Acme"]},
+        "OAUTH2_PROVIDER": {"CIMD_ENABLED": True},
+    }
     required = {SETTING_NAME: {"ISSUER": ISSUER, "REQUIRE_PUSHED_AUTHORIZATION_REQUESTS": True}}
     found: set[str] = set()
     for wrong in (
         nothing_right,
         half_right,
+        as_bearer,
         torn_apart,
         not_served,
         not_served | required,
+        documents,
         {SETTING_NAME: {"NO_SUCH_KEY": 1}},
     ):
         with override_settings(**wrong):
             found |= {str(message.id) for message in checks.run_checks()}
     with override_settings(**required), mock.patch.dict(HOST_DEFAULTS, {"PAR_ENABLED": True}):
         found |= {str(message.id) for message in checks.run_checks()}
-    with override_settings(**{SETTING_NAME: {"ISSUER": "http://as.example"}}):
-        found |= {str(message.id) for message in check_deployment(None)}
+    with override_settings(ALLOWED_HOSTS=["*"], **{SETTING_NAME: {"ISSUER": "http://as.example"}}):
+        found |= {str(message.id) for message in checks.run_checks(include_deployment_checks=True)}
     listed = set(re.findall(rf"^\| `({PACKAGE}\.\w+)`", text("docs/operators.md"), flags=re.MULTILINE))
     assert listed == {name for name in found if name.startswith(f"{PACKAGE}.")}
 
@@ -204,9 +217,9 @@ def test_every_module_has_a_room_in_the_architecture() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_names_of_the_package_exist(document: Path) -> None:
-    for path in re.findall(rf"\b{PACKAGE}\.((?:\w+\.)*\w+)", document.read_text(encoding="utf-8")):
-        if not re.fullmatch(r"[EW]\d{3}", path):
-            resolve(path)
+    for name in re.findall(rf"\b{PACKAGE}\.((?:\w+\.)*\w+)", document.read_text(encoding="utf-8")):
+        if not re.fullmatch(r"[EW]\d{3}", name):
+            resolve(name)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -236,6 +249,37 @@ def test_the_classes_of_the_readme_ask_the_mixins_first() -> None:
     validator, backend = shown["MyValidator"].mro(), shown["MyBackend"].mro()
     assert validator.index(AttestationValidatorMixin) < validator.index(OAuth2Validator)
     assert backend.index(AttestationBackendMixin) < backend.index(OAuthLibCore)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("document", ["rest framework", "decorated", "mixed in"])
+def test_the_views_that_want_an_attestation_are_as_documented(document: str) -> None:
+    """Each answers a genuine instance, and refuses a token alone."""
+    shown: dict[str, Any] = {}
+    for part in ("class Vault", "class Keys"):
+        exec(python_block("docs/resource-servers.md", part), shown)  # noqa: S102 (our own document)
+    view = {
+        "rest framework": shown["Vault"].as_view(),
+        "decorated": shown["messages"],
+        "mixed in": shown["Keys"].as_view(),
+    }[document]
+    client = AttestedClient().register()
+    token = {"Authorization": f"Bearer {create_access_token(client.application)}"}
+    proof = client.headers(pop=client.pop(challenge=fresh_resource_challenge()))
+    assert view(RequestFactory().get("/", headers={**token, **proof})).status_code == 200
+    assert view(RequestFactory().get("/", headers=token)).status_code == (200 if document == "decorated" else 401)
+
+
+@pytest.mark.django_db
+def test_the_view_for_the_concatenated_form_is_as_documented() -> None:
+    shown: dict[str, Any] = {}
+    exec(python_block("docs/operators.md", "verify_concatenated"), shown)  # noqa: S102 (our own document)
+    client = AttestedClient().register()
+    body = {"attestation": f"{client.attestation()}~{client.pop()}"}
+    answers = [shown["messages"](RequestFactory().post("/", body)) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert json.loads(answers[0].content) == {"client": "app", "instance": client.instance.thumbprint}
+    assert json.loads(answers[1].content)["error"] == "invalid_client_attestation"
 
 
 @pytest.mark.django_db
@@ -272,13 +316,14 @@ def test_the_script_of_the_readme_gets_a_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the whole demonstration, on a slow machine
 def test_the_demonstration_runs_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "testproject" / "demo.py"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert "\033[" not in done.stdout, "colour, though nobody watches"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -27,7 +26,6 @@ from tests.kit import (
     create_access_token,
     create_application,
     post_form,
-    provider,
     stored,
 )
 
@@ -215,16 +213,16 @@ def rsa_key() -> str:
 
 
 @pytest.fixture
-def openid(settings: Any, rsa_key: str) -> Iterator[None]:
+def openid(settings: Any, rsa_key: str) -> None:
     """OpenID Connect, and the implicit grant, switched on."""
-    with provider(
-        OIDC_ENABLED=True,
-        OIDC_RSA_PRIVATE_KEY=rsa_key,
-        SCOPES={"openid": "OpenID Connect", **settings.OAUTH2_PROVIDER["SCOPES"]},
-        COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT=False,
-        PKCE_REQUIRED=False,
-    ):
-        yield
+    settings.OAUTH2_PROVIDER = {
+        **settings.OAUTH2_PROVIDER,
+        "OIDC_ENABLED": True,
+        "OIDC_RSA_PRIVATE_KEY": rsa_key,
+        "SCOPES": {"openid": "OpenID Connect", **settings.OAUTH2_PROVIDER["SCOPES"]},
+        "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": False,
+        "PKCE_REQUIRED": False,
+    }
 
 
 FRONT_CHANNEL = [

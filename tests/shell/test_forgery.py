@@ -18,30 +18,61 @@ from oauthlib.common import Request as OAuthlibRequest
 from oauth_client_attestation.core.errors import Reason
 from oauth_client_attestation.core.headers import HeaderFields
 from oauth_client_attestation.core.results import (
+    DpopDemands,
     Evidence,
     Policy,
     SignedAttestation,
     UnverifiedAttestation,
     VerifiedAttestation,
+    VerifiedDpopProof,
     VerifiedProof,
 )
-from oauth_client_attestation.models import AttestationPolicy, UsedProof
+from oauth_client_attestation.models import (
+    AccessTokenConfirmation,
+    AttestationPolicy,
+    AttestationSignalPolicy,
+    AuthorizationCodeConfirmation,
+    DpopPolicy,
+    IdTokenConfirmation,
+    IntrospectedToken,
+    RefreshTokenConfirmation,
+    UsedProof,
+)
 from oauth_client_attestation.oauth2 import exchange
 from oauth_client_attestation.oauth2.errors import AttestationOAuth2Error
+from oauth_client_attestation.policies import ClientPolicies
+from oauth_client_attestation.presented import Demand
 from tests.kit import DEVICE_AUTHORIZATION, DOORS, INTROSPECT, PAR, Door, stored
+from tests.shell.signallers import Signaller
 
 pytestmark = pytest.mark.django_db
 
 every_door = pytest.mark.parametrize("door", DOORS, ids=str)
 
 _RECORDS = (
+    ClientPolicies,
+    Demand,
+    DpopDemands,
     Evidence,
     HeaderFields,
     Policy,
     SignedAttestation,
     UnverifiedAttestation,
     VerifiedAttestation,
+    VerifiedDpopProof,
     VerifiedProof,
+    exchange.ResourceVerdict,
+)
+_MODELS = (
+    AccessTokenConfirmation,
+    AttestationPolicy,
+    AttestationSignalPolicy,
+    AuthorizationCodeConfirmation,
+    DpopPolicy,
+    IdTokenConfirmation,
+    IntrospectedToken,
+    RefreshTokenConfirmation,
+    UsedProof,
 )
 _CLASSES = (exchange.AttestationExchange, AttestationOAuth2Error)
 #: What a request must be able to say, so that it is no forgery.
@@ -54,7 +85,7 @@ def own_names() -> set[str]:
     names = {exchange.HOLDER_KEY, exchange._ATTRIBUTE, *vars(made)}
     for record in _RECORDS:
         names |= {field.name for field in dataclasses.fields(record)}
-    for model in (AttestationPolicy, UsedProof):
+    for model in _MODELS:
         names |= {field.name for field in model._meta.get_fields()} | {field.attname for field in model._meta.fields}
     for owner in _CLASSES:
         names |= {name for name, _ in inspect.getmembers(owner) if not name.startswith("__")}
@@ -91,6 +122,8 @@ PLACES = [
 def test_the_names_are_those_that_matter() -> None:
     """The sets below are made by introspection: an empty one would prove nothing."""
     assert {"evidence", "fields", "policy", "instance", "_error", "thumbprint", "challenge", "methods"} <= own_names()
+    assert {"signal", "client_failed", "application_id", "attested_resources"} <= own_names()
+    assert {"sender", "sender_used_up", "token_verdict", "nonce", "dpop", "use"} <= own_names()
     assert {"client", "user", "scopes", "grant_type", "headers", "decoded_body", "_params"} <= oauthlib_names()
 
 
@@ -168,6 +201,34 @@ def send_with(
     if place == "query":
         return door.send(http, parameters, query=extra, **request)
     return door.send(http, {**extra, **parameters}, **request)
+
+
+@every_door
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+@pytest.mark.accepts("S1")
+@pytest.mark.refuses("S1", "P8")
+def test_names_of_ours_beside_another_authentication(door: Door, value: str, settings: Any) -> None:
+    """None of them passes for a signal, nor for one that was optional."""
+    client = Signaller(door=door).enter("required", settings)
+    forged = dict.fromkeys(own_names() - ({"request"} if door.path == PAR else set()), value)
+    parameters = {**forged, **door.prepare(client.application), **client.credentials()}
+    client.refused(Reason.ATTESTATION_REQUIRED, lambda: door.send(client.http, parameters))
+    expired = client.headers(client.attestation(now=time.time() - 7200))
+    client.refused(Reason.ATTESTATION_EXPIRED, lambda: door.send(client.http, parameters, headers=expired))
+    response = door.send(client.http, parameters, headers=client.good())
+    assert door.passed(response), response.content
+
+
+@every_door
+@pytest.mark.refuses("S1")
+def test_names_of_ours_one_by_one_beside_another_authentication(door: Door, settings: Any) -> None:
+    client = Signaller(door=door).enter("required", settings)
+    about = {**door.prepare(client.application), **client.credentials()}
+    before = stored()
+    for name in sorted(own_names()):
+        response = send_with(door, client.http, "form", about, {name: "1"})
+        assert outcome(response) == (400, "invalid_client"), name
+    assert stored() == before
 
 
 @every_door

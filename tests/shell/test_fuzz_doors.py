@@ -279,7 +279,9 @@ def test_any_instance_key(door: Door, client: AttestedClient, key_type: str, cha
 @given(
     # A NUL is refused before anything is read; test_doors_every.py has that.
     client_id=st.one_of(
-        st.none(), st.text(st.characters(exclude_characters="\0"), max_size=30), st.integers(1, 4000).map("a".__mul__)
+        st.none(),
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30),
+        st.integers(1, 4000).map("a".__mul__),
     ),
     authorization=st.one_of(
         st.none(), FIELDS.map(lambda value: f"Basic {value}"), st.text(max_size=20).map(lambda name: basic(name, "x"))

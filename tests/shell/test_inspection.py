@@ -17,12 +17,15 @@ from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 from django.test import override_settings
 from jwcrypto.jwk import JWK
+from oauth2_provider.models import get_access_token_model
 
 from oauth_client_attestation.challenges import authorization_server_challenges
 from oauth_client_attestation.conf import app_settings
+from oauth_client_attestation.confirmations import confirm_access_token
+from oauth_client_attestation.core import wire
 from oauth_client_attestation.core.errors import ClientAttestationError, Reason
 from oauth_client_attestation.inspection import Inspection, Question, Status, inspect
-from oauth_client_attestation.inspection.checks import CHECKS, CHECKS_BY_PART, ELSEWHERE, Part
+from oauth_client_attestation.inspection.checks import CHECKS, CHECKS_BY_PART, ELSEWHERE, Part, checks_by_part
 from oauth_client_attestation.models import AttestationPolicy, Attester, AttesterKey
 from oauth_client_attestation.replay.cache import CacheReplayStore
 from oauth_client_attestation.signals import client_attestation_accepted, client_attestation_refused
@@ -31,12 +34,25 @@ from tests.certificates import make_chain
 from tests.core.support import b64, sign_members, unb64
 from tests.inspections import FAULTS, At, Fault, Sample, add_anchor, register_sample, use
 from tests.key_server import KeyServer
-from tests.kit import AttestedClient, configure, create_application, register_attester, table
+from tests.kit import (
+    ISSUER,
+    TOKEN,
+    AttestedClient,
+    configure,
+    create_access_token,
+    create_application,
+    register_attester,
+    table,
+)
 from tests.services import service_url
 
 pytestmark = pytest.mark.django_db
 
-NAMES = [check.name for check in CHECKS]
+#: The checks of a request with either kind of proof, by whether it is a DPoP proof.
+NAMES = {
+    combined: [check.name for part in checks_by_part(combined=combined).values() for check in part]
+    for combined in (False, True)
+}
 #: What only a request can be asked.
 LEFT_OUT = {"one_mechanism", "usable", "site_rule"}
 LEFT_OUT_REASONS = {Reason.SECOND_MECHANISM, Reason.CLIENT_UNKNOWN, Reason.SITE_RULE, Reason.SITE_RULE_FAILED}
@@ -78,31 +94,39 @@ def test_every_reason_has_its_place() -> None:
     assert not placed & ELSEWHERE
     shown = {fault.reason for fault in FAULTS} | {Reason.CHALLENGE_USED}
     assert shown == placed - LEFT_OUT_REASONS
-    assert {fault.check for fault in FAULTS} == set(NAMES) - LEFT_OUT
-    assert len(set(NAMES)) == len(NAMES)
+    for combined, names in NAMES.items():
+        assert {fault.check for fault in FAULTS if fault.combined is combined} == set(names) - LEFT_OUT
+        assert len(set(names)) == len(names)
 
 
-def test_a_good_request_passes_every_check(sample: Sample) -> None:
-    inspection = inspect(sample.question())
+@table("combined", {"a PoP JWT": False, "a DPoP proof": True})
+def test_a_good_request_passes_every_check(sample: Sample, combined: bool) -> None:
+    inspection = inspect(replace(sample, combined=combined).question())
     assert inspection.accepted
     assert inspection.verdict == "Accepted."
-    assert statuses(inspection) == {name: Status.NOT_LOOKED_AT if name in LEFT_OUT else Status.PASSED for name in NAMES}
+    assert inspection.combined is combined
+    assert statuses(inspection) == {
+        name: Status.NOT_LOOKED_AT if name in LEFT_OUT else Status.PASSED for name in NAMES[combined]
+    }
+    assert [row for _, rows in inspection.parts for row in rows] == list(inspection.rows)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_fault_fails_its_check(sample: Sample, settings: Any, fault: Fault) -> None:
     """Everything before it has passed, nothing after it was reached, and the doors say the same."""
-    with judged(sample, settings, fault) as inspection:
+    with judged(replace(sample, combined=fault.combined), settings, fault) as inspection:
         assert inspection.error is not None
         assert inspection.error.reason is fault.reason
+        assert inspection.error.code != "invalid_dpop_proof", "in combined mode it is the client's authentication"
         found = statuses(inspection)
-    position = NAMES.index(fault.check)
+    names = NAMES[fault.combined]
+    position = names.index(fault.check)
     nothing_to_check = {"iat_needed": {"iat_form"}, "proof_times": {"challenge"}}.get(fault.check, set())
-    for name in NAMES[:position]:
+    for name in names[:position]:
         expected = {Status.NOT_LOOKED_AT} if name in LEFT_OUT else {Status.PASSED}
         assert found[name] in (expected | {Status.NOT_APPLICABLE} if name in nothing_to_check else expected), name
     assert found[fault.check] is Status.FAILED
-    assert {found[name] for name in NAMES[position + 1 :]} <= {Status.NOT_REACHED}
+    assert {found[name] for name in names[position + 1 :]} <= {Status.NOT_REACHED}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
@@ -111,11 +135,14 @@ def test_of_two_faults_the_first_in_the_table_is_found(sample: Sample, settings:
 
     The next checks are enough: the code asks one after the other.
     """
-    position = NAMES.index(fault.check)
+    names = NAMES[fault.combined]
+    position = names.index(fault.check)
     for other in FAULTS:
-        if not position < NAMES.index(other.check) <= position + 4 or other.slots & fault.slots:
+        if other.combined is not fault.combined or other.slots & fault.slots:
             continue
-        both = Sample(sample.client)
+        if not position < names.index(other.check) <= position + 4:
+            continue
+        both = Sample(sample.client, combined=fault.combined)
         with transaction.atomic(), judged(both, settings, other, fault) as inspection:
             assert inspection.error is not None
             assert inspection.error.reason is fault.reason, f"{other} was found before {fault}"
@@ -143,6 +170,110 @@ def test_a_bad_attestation_alone(sample: Sample, settings: Any) -> None:
         Status.NOT_REACHED,
     )
     assert found["aud"] is Status.NOT_APPLICABLE
+
+
+@table("methods", {"both modes": list(wire.METHODS), "combined mode alone": [wire.METHOD_DPOP]})
+@table("where", {"the server": "settings", "the policy": "policy"})
+def test_an_attestation_alone_is_of_either_mode(
+    attested: AttestedClient, settings: Any, where: str, methods: list[str]
+) -> None:
+    """It does not say how possession of its key will be proven."""
+    if where == "settings":
+        configure(settings, METHODS=methods)
+    else:
+        AttestationPolicy.objects.update(methods=methods)
+    question = Question(attested.attestation())
+    assert inspect(question).accepted
+    normal = inspect(replace(question, proof=attested.pop()))
+    assert normal.accepted is (wire.METHOD_POP_JWT in methods)
+    assert inspect(replace(question, proof=attested.dpop())).accepted
+
+
+@table(
+    "proof, kind, reason",
+    {
+        "a PoP JWT": ("pop", "", None),
+        "a DPoP proof": ("dpop", "", None),
+        "a DPoP proof with the long media type": ("application/DPoP+JWT", "", None),
+        "a PoP JWT in the field of PoP JWTs": ("pop", "pop", None),
+        "a DPoP proof in the field of DPoP proofs": ("dpop", "dpop", None),
+        "a PoP JWT in the field of DPoP proofs": ("pop", "dpop", Reason.DPOP_TYP),
+        "a DPoP proof in the field of PoP JWTs": ("dpop", "pop", Reason.POP_TYP),
+        "neither": ("JWT", "", Reason.POP_TYP),
+        "neither, in the field of DPoP proofs": ("JWT", "dpop", Reason.DPOP_TYP),
+    },
+)
+def test_which_kind_of_proof_it_is(attested: AttestedClient, proof: str, kind: Any, reason: Reason | None) -> None:
+    token = attested.pop() if proof == "pop" else attested.dpop(header={} if proof == "dpop" else {"typ": proof})
+    inspection = inspect(Question(attested.attestation(), proof=token, kind=kind))
+    assert (inspection.error and inspection.error.reason) is reason
+    assert inspection.combined is (kind == "dpop" or (not kind and "dpop" in proof.lower()))
+
+
+def test_a_proof_for_another_request(attested: AttestedClient) -> None:
+    """Method and URL are those of the token endpoint unless others are named, and compared as at a door."""
+    proof = attested.dpop("/o/introspect/", method="GET")
+    question = Question(attested.attestation(), proof=proof)
+    for changes, reason in (
+        ({}, Reason.DPOP_HTM),
+        ({"method": "GET"}, Reason.DPOP_HTU),
+        ({"uri": f"{ISSUER}/o/introspect/"}, Reason.DPOP_HTM),
+        ({"method": "get", "uri": f"{ISSUER}/o/introspect/"}, Reason.DPOP_HTM),
+        ({"method": "GET", "uri": "no URL"}, Reason.DPOP_HTU),
+        ({"method": "GET", "uri": f"{ISSUER.upper()}/o/%69ntrospect/?token=x"}, None),
+    ):
+        inspection = inspect(replace(question, **changes))
+        assert (inspection.error and inspection.error.reason) is reason, changes
+        assert facts(inspection)["target"] == (
+            f"{changes.get('method', 'POST')} {changes.get('uri', 'http://127.0.0.1:8000/o/token/')}"
+        )
+
+
+def test_where_there_is_no_token_endpoint_it_has_to_be_named(attested: AttestedClient, settings: Any) -> None:
+    settings.ROOT_URLCONF = "django.contrib.auth.urls"
+    question = Question(attested.attestation(), proof=attested.dpop())
+    refused = inspect(question)
+    assert refused.error is not None
+    assert refused.error.reason is Reason.DPOP_HTU
+    assert "not known" in facts(refused)["target"]
+    assert inspect(replace(question, uri=ISSUER + TOKEN)).accepted
+
+
+def test_the_access_token_of_a_proof(attested: AttestedClient) -> None:
+    token = create_access_token(attested.application)
+    question = Question(attested.attestation(), proof=attested.dpop(access_token=token))
+    assert statuses(inspect(question))["ath"] is Status.NOT_APPLICABLE
+    unbound = inspect(replace(question, access_token=token))
+    assert statuses(unbound)["ath"] is Status.PASSED
+    assert facts(unbound)["token_key"] == "none that is known here"
+    row = get_access_token_model().objects.get(token=token)
+    confirm_access_token(row, attested.another().instance.thumbprint)
+    found = facts(inspect(replace(question, access_token=token)))
+    assert found["proof_key"] == found["instance"] == attested.instance.thumbprint
+    assert found["token_key"] == row.dpop_confirmation.thumbprint != found["instance"]
+    other = inspect(replace(question, access_token="another"))
+    assert other.error is not None
+    assert (other.error.reason, other.error.code) == (Reason.DPOP_ATH, "invalid_client_attestation")
+
+
+def test_the_key_of_somebody_elses_proof_is_shown(attested: AttestedClient) -> None:
+    stranger = attested.another()
+    inspection = inspect(Question(attested.attestation(), proof=stranger.dpop()))
+    assert inspection.error is not None
+    assert inspection.error.reason is Reason.DPOP_KEY_MISMATCH
+    found = facts(inspection)
+    assert (found["instance"], found["proof_key"]) == (attested.instance.thumbprint, stranger.instance.thumbprint)
+
+
+@table("setting", {"optional": "optional", "required": "required"})
+def test_the_nonce_is_required_whatever_is_said_of_other_proofs(
+    attested: AttestedClient, settings: Any, setting: str
+) -> None:
+    configure(settings, DPOP_NONCE=setting)
+    inspection = inspect(Question(attested.attestation(), proof=attested.dpop(nonce=None)))
+    assert inspection.error is not None
+    assert (inspection.error.reason, inspection.error.code) == (Reason.DPOP_NONCE_MISSING, "use_dpop_nonce")
+    assert inspect(Question(attested.attestation(), proof=attested.dpop())).accepted
 
 
 def test_what_is_absent_is_not_checked(attested: AttestedClient) -> None:
@@ -173,8 +304,10 @@ def test_a_store_that_can_only_claim_is_not_asked(sample: Sample, settings: Any)
     assert statuses(inspection)["unused"] is Status.NOT_LOOKED_AT
 
 
-def test_a_token_from_the_log_is_judged_at_its_time(sample: Sample) -> None:
+@table("combined", {"a PoP JWT": False, "a DPoP proof": True})
+def test_a_token_from_the_log_is_judged_at_its_time(sample: Sample, combined: bool) -> None:
     """What was good then is good, though it has expired since, and was used."""
+    sample = replace(sample, combined=combined)
     question = sample.question()
     use(sample)
     then = time.time()
@@ -190,13 +323,15 @@ def test_a_token_from_the_log_is_judged_at_its_time(sample: Sample) -> None:
     assert row.status is Status.NOT_LOOKED_AT
 
 
-def test_a_used_proof_is_seen_at_its_time_too(attested: AttestedClient) -> None:
-    attestation, pop = attested.attestation(), attested.pop()
-    attested.accepted(headers=attested.headers(attestation, pop))
-    now = inspect(Question(attestation, proof=pop))
+@table("combined, reason", {"PoP JWT": (False, Reason.POP_REPLAYED), "DPoP proof": (True, Reason.DPOP_REPLAYED)})
+def test_a_used_proof_is_seen_at_its_time_too(attested: AttestedClient, combined: bool, reason: Reason) -> None:
+    headers = attested.combined() if combined else attested.headers()
+    attested.accepted(headers=headers)
+    attestation, proof = headers.values()
+    now = inspect(Question(attestation, proof=proof))
     assert now.error is not None
-    assert now.error.reason is Reason.POP_REPLAYED
-    then = inspect(Question(attestation, proof=pop, at=time.time()))
+    assert (now.error.reason, now.error.code) == (reason, "invalid_client_attestation")
+    then = inspect(Question(attestation, proof=proof, at=time.time()))
     assert then.accepted
     assert "has been used by now" in then.rows[-1].note
 
@@ -313,11 +448,13 @@ def everything() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("good", [True, False], ids=["accepted", "refused"])
+@table("combined", {"a PoP JWT": False, "a DPoP proof": True})
 def test_nothing_is_recorded(
-    attested: AttestedClient, settings: Any, caplog: pytest.LogCaptureFixture, good: bool
+    attested: AttestedClient, caplog: pytest.LogCaptureFixture, good: bool, combined: bool
 ) -> None:
     """Neither in the database nor in memory, neither logged nor signalled; and the proof is good afterwards."""
-    attestation, pop = attested.attestation(), attested.pop()
+    headers = attested.combined() if combined else attested.headers()
+    attestation, proof = headers.values()
     signals: list[Any] = []
 
     def note(**kwargs: Any) -> None:
@@ -327,13 +464,13 @@ def test_nothing_is_recorded(
     client_attestation_refused.connect(note)
     before = everything()
     caplog.set_level(logging.DEBUG, "oauth_client_attestation")
-    inspection = inspect(Question(attestation, proof=pop, client_id="" if good else "other"))
+    inspection = inspect(Question(attestation, proof=proof, client_id="" if good else "other"))
     assert inspection.accepted is good
     assert everything() == before
     assert caplog.records == []
     assert signals == []
     assert app_settings.attestation_memory.recall(attestation) is None
-    attested.accepted(headers=attested.headers(attestation, pop))
+    attested.accepted(headers=headers)
     assert len(signals) == 1
     assert app_settings.attestation_memory.recall(attestation) is not None
 
@@ -401,15 +538,22 @@ HOSTILE = {
         {"alg": "<b>", "kid": "<script>", "typ": "</pre>", "x5c": ["<i>", 7, None, {}]},
         {"sub": "<script>alert(1)</script>", "exp": "<", "aud": ["\u202e\u0000\u001b[31m"]},
     ),
+    "markup in a DPoP proof": sign_members(
+        AttesterBackend().key,
+        {"alg": "<b>", "typ": "dpop+jwt", "jwk": {"kty": "<script>", "x": ["<"]}},
+        {"jti": "<script>alert(1)</script>", "htm": "<", "htu": ["\u202e"], "nonce": {"<": 1}, "iat": 1e308},
+    ),
     "x5c that is no list": sign_members(AttesterBackend().key, {"alg": "ES256", "x5c": "<"}, {"sub": "app"}),
 }
 
 
 @table("token", HOSTILE)
+@table("kind", {"of whatever kind": "", "as a DPoP proof": "dpop"})
 @pytest.mark.parametrize("place", ["attestation", "proof", "both"])
-def test_anything_can_be_judged(attested: AttestedClient, token: str, place: str) -> None:
+def test_anything_can_be_judged(attested: AttestedClient, token: str, place: str, kind: Any) -> None:
     attestation = token if place != "proof" else attested.attestation()
-    inspection = inspect(Question(attestation, proof=token if place != "attestation" else attested.pop()))
+    good = attested.dpop() if kind else attested.pop()
+    inspection = inspect(Question(attestation, proof=token if place != "attestation" else good, kind=kind))
     assert not inspection.accepted
     assert [row.status for row in inspection.rows].count(Status.FAILED) == 1
     for fact in inspection.facts:

@@ -22,9 +22,10 @@ from django.test import Client
 from django.urls import reverse
 
 from oauth_client_attestation.core.errors import Reason
-from oauth_client_attestation.inspection.checks import CHECKS
+from oauth_client_attestation.inspection.checks import checks_by_part
 from oauth_client_attestation.models import Refusal
-from tests.kit import ISSUER, AttestedClient, table
+from oauth_client_attestation.testing import combined_headers
+from tests.kit import ISSUER, TOKEN, AttestedClient, table
 from tests.shell.test_inspection import HOSTILE, everything
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +50,10 @@ def browser() -> Client:
     return colleague("check_attestation")
 
 
+def checks(*, combined: bool = False) -> list[str]:
+    return [check.name for part in checks_by_part(combined=combined).values() for check in part]
+
+
 def failed(page: Any) -> list[str]:
     return [row.check.name for row in page.context["inspection"].rows if row.status == "failed"]
 
@@ -62,8 +67,54 @@ def test_a_good_request(browser: Client, attested: AttestedClient) -> None:
     assert attested.instance.thumbprint in text
     assert attested.backend.key.thumbprint() in text
     assert f"<code>{ISSUER}</code>" in text
-    for check in CHECKS:
-        assert f'data-check="{check.name}"' in text
+    assert re.findall(r'data-check="(\w+)"', text) == checks()
+    assert "Proof of possession: header and claims" in text
+    assert "<details>" in text
+
+
+def test_a_good_request_in_combined_mode(browser: Client, attested: AttestedClient) -> None:
+    """Nothing more has to be filled in: the proof says what it is, and most requests go to the token endpoint."""
+    page = browser.post(PAGE, {"attestation": attested.attestation(), "proof": attested.dpop()})
+    assert page.context["inspection"].verdict == "Accepted."
+    text = page.content.decode()
+    assert re.findall(r'data-check="(\w+)"', text) == checks(combined=True)
+    assert "DPoP proof: header and claims" in text
+    assert f"POST {ISSUER}{TOKEN}" in text
+    assert f"<code>{ISSUER}{TOKEN}</code>" in text
+    assert "<details>" in text
+
+
+def test_a_dpop_proof_for_something_else(browser: Client, attested: AttestedClient) -> None:
+    """What was filled in stays in sight."""
+    proof = attested.dpop("/api/hello", method="GET", access_token="the token")
+    fields = {
+        "attestation": attested.attestation(),
+        "proof": proof,
+        "kind": "dpop",
+        "method": "GET",
+        "uri": f"{ISSUER}/api/hello",
+        "access_token": " the token\n",
+    }
+    page = browser.post(PAGE, fields)
+    assert page.context["inspection"].accepted
+    assert "<details open>" in page.content.decode()
+    for name, check in (("method", "htm"), ("uri", "htu"), ("access_token", "ath")):
+        assert failed(browser.post(PAGE, fields | {name: "another"})) == [check]
+    assert failed(browser.post(PAGE, fields | {"kind": "pop"})) == ["proof_typ"]
+    mistaken = browser.post(PAGE, fields | {"kind": "another"})
+    assert list(mistaken.context["form"].errors) == ["kind"]
+    assert "<details open>" in mistaken.content.decode()
+
+
+def test_each_field_has_its_label_and_its_help(browser: Client) -> None:
+    """Once, and at the ids that the admin gives them."""
+    page = browser.get(PAGE)
+    text = page.content.decode()
+    shown = re.findall(r'<label[^>]* for="id_(\w+)"', text)
+    assert sorted(shown) == sorted(page.context["form"].fields)
+    for name in shown:
+        assert text.count(f'id="id_{name}"') == text.count(f'id="id_{name}_helptext"') == 1
+        assert text.count(f'aria-describedby="id_{name}_helptext"') == 1
 
 
 def test_a_refusal_is_explained(browser: Client, attested: AttestedClient) -> None:
@@ -115,7 +166,7 @@ def test_nothing_is_kept(browser: Client, attested: AttestedClient) -> None:
 def test_tokens_are_taken_from_the_body_alone(browser: Client, attested: AttestedClient) -> None:
     """A URL is logged and remembered."""
     token = attested.attestation()
-    page = browser.get(PAGE, {"attestation": token, "proof": token, "client_id": "app"})
+    page = browser.get(PAGE, {"attestation": token, "proof": token, "access_token": token, "client_id": "app"})
     assert "inspection" not in page.context
     assert token not in page.content.decode()
     assert 'value="app"' in page.content.decode()
@@ -123,13 +174,25 @@ def test_tokens_are_taken_from_the_body_alone(browser: Client, attested: Atteste
 
 def test_a_crash_report_does_not_have_them(browser: Client, attested: AttestedClient) -> None:
     request = browser.post(PAGE, {"attestation": attested.attestation()}).wsgi_request
-    assert request.sensitive_post_parameters == ("attestation", "proof")
+    assert request.sensitive_post_parameters == ("attestation", "proof", "access_token")
 
 
 @table("token", {name: token for name, token in HOSTILE.items() if "surrogate" not in name})
 @pytest.mark.parametrize("place", ["attestation", "proof", "client_id", "audience", "at"])
 def test_anything_can_be_pasted(browser: Client, attested: AttestedClient, token: str, place: str) -> None:
-    fields = {"attestation": attested.attestation(), "proof": attested.pop(), place: token}
+    paste(browser, {"attestation": attested.attestation(), "proof": attested.pop(), place: token})
+
+
+@table("token", {name: token for name, token in HOSTILE.items() if "surrogate" not in name})
+@pytest.mark.parametrize("place", ["kind", "method", "uri", "access_token"])
+def test_anything_can_be_pasted_about_a_dpop_proof(
+    browser: Client, attested: AttestedClient, token: str, place: str
+) -> None:
+    paste(browser, {"attestation": attested.attestation(), "proof": attested.dpop(), place: token})
+
+
+def paste(browser: Client, fields: dict[str, str]) -> None:
+    """Send the form, and expect a refusal of whatever kind, or a mistake pointed out."""
     page = browser.post(PAGE, fields)
     assert page.status_code == 200
     assert "<script>alert" not in page.content.decode()
@@ -196,6 +259,8 @@ def files(attested: AttestedClient, tmp_path: Path) -> dict[str, str]:
     tokens = {
         "good": attested.attestation(),
         "pop": attested.pop(),
+        "dpop": attested.dpop(access_token="the-token"),
+        "access token": "the-token",
         "old": attested.attestation(now=time.time() - 7200),
         "empty": "\n",
     }
@@ -227,6 +292,40 @@ def test_the_command_accepts(files: dict[str, str], attested: AttestedClient) ->
     attested.accepted(headers=attested.headers(*(Path(files[name]).read_text().strip() for name in ("good", "pop"))))
 
 
+def test_the_command_accepts_a_dpop_proof(files: dict[str, str], attested: AttestedClient) -> None:
+    before = everything()
+    code, text = run(files["good"], "--dpop", files["dpop"])
+    assert code == 0
+    assert re.search(rf"^Request +POST {ISSUER}{TOKEN}$", text, re.MULTILINE)
+    assert "  passed          D4   The key is the one in the attestation.\n" in text
+    arguments = ("--method", "POST", "--url", f"{ISSUER}{TOKEN}", "--access-token", files["access token"])
+    assert run(files["good"], "--dpop", files["dpop"], *arguments)[0] == 0
+    assert everything() == before
+    tokens = [Path(files[name]).read_text().strip() for name in ("good", "dpop")]
+    attested.accepted(headers=combined_headers(*tokens))
+
+
+@table(
+    "arguments, check",
+    {
+        "another method": (("--dpop", "{dpop}", "--method", "GET"), "htm"),
+        "another URL": (("--dpop", "{dpop}", "--url", "https://other.example"), "htu"),
+        "another access token": (("--dpop", "{dpop}", "--access-token", "{pop}"), "ath"),
+        "a PoP JWT": (("--dpop", "{pop}"), "dpop_typ"),
+        "a DPoP proof as a PoP JWT": (("--pop", "{dpop}"), "proof_typ"),
+    },
+)
+def test_the_command_refuses_a_dpop_proof(files: dict[str, str], arguments: tuple[str, ...], check: str) -> None:
+    code, text = run(files["good"], "--json", *(argument.format(**files) for argument in arguments))
+    verdict = json.loads(text)
+    assert code == 1
+    assert [found["name"] for found in verdict["checks"] if found["status"] == "failed"] == [check]
+    assert verdict["error"] == "invalid_client_attestation"
+    assert verdict["combined"] is (arguments[0] == "--dpop")
+    for name in ("dpop", "access token"):
+        assert Path(files[name]).read_text().strip() not in text
+
+
 def test_the_command_refuses(files: dict[str, str]) -> None:
     code, text = run(files["old"], "--pop", files["pop"])
     assert code == 1
@@ -250,12 +349,12 @@ def test_the_command_writes_json(files: dict[str, str], attested: AttestedClient
     code, text = run(files["old"], "--json")
     verdict = json.loads(text)
     assert code == 1
-    assert (verdict["accepted"], verdict["with_proof"]) == (False, False)
+    assert (verdict["accepted"], verdict["with_proof"], verdict["combined"]) == (False, False, False)
     assert (verdict["reason"], verdict["error"]) == ("attestation_expired", "use_fresh_attestation")
     assert verdict["explanation"]
     assert verdict["advice"]
     statuses = {check["name"]: (check["rule"], check["status"]) for check in verdict["checks"]}
-    assert list(statuses) == [check.name for check in CHECKS]
+    assert list(statuses) == checks()
     assert (statuses["exp"], statuses["nbf"][1]) == (("A5", "failed"), "not_reached")
     assert {"name": "attester", "value": "Acme"} in verdict["facts"]
     accepted = json.loads(run(files["good"], "--json", "--pop", files["pop"])[1])
@@ -263,8 +362,13 @@ def test_the_command_writes_json(files: dict[str, str], attested: AttestedClient
 
 
 def test_the_command_reads_standard_input(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for arguments in ((), ("-",), (files["good"], "--pop", "-")):
-        name = "pop" if "--pop" in arguments else "good"
+    for name, arguments in (
+        ("good", ()),
+        ("good", ("-",)),
+        ("pop", (files["good"], "--pop", "-")),
+        ("dpop", (files["good"], "--dpop", "-")),
+        ("access token", (files["good"], "--dpop", files["dpop"], "--access-token", "-")),
+    ):
         octets = io.BytesIO(Path(files[name]).read_bytes())
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(octets))
         assert run(*arguments)[0] == 0
@@ -276,7 +380,12 @@ def test_the_command_reads_standard_input(files: dict[str, str], monkeypatch: py
         "a file that is not there": (("{good}.missing",), "The token cannot be read: "),
         "a folder": (("{good}/..",), "The token cannot be read: "),
         "nothing": (("{empty}",), "There is no token to check."),
-        "both from standard input": (("-", "--pop", "-"), "Only one of the two"),
+        "both from standard input": (("-", "--pop", "-"), "Only one of them"),
+        "proof and access token from standard input": (
+            ("{good}", "--dpop", "-", "--access-token", "-"),
+            "Only one of them",
+        ),
+        "two proofs": (("{good}", "--pop", "{pop}", "--dpop", "{dpop}"), "not allowed with argument"),
         "no time": (("{good}", "--at", "soon"), "a time is ISO 8601, or seconds"),
         "no date": (("{good}", "--at", "2026-13-01 00:00"), "a time is ISO 8601, or seconds"),
         "not a number": (("{good}", "--at", "nan"), "a time is ISO 8601, or seconds"),

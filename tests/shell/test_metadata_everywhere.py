@@ -8,7 +8,18 @@ from django.test import Client, override_settings
 from django.urls import include, path
 
 from oauth_client_attestation.core.errors import Reason
-from tests.kit import CHALLENGE, INTROSPECT, ISSUER, REVOKE, TOKEN
+from tests.kit import (
+    CHALLENGE,
+    CHALLENGE_FIELD,
+    INTROSPECT,
+    ISSUER,
+    REVOKE,
+    TOKEN,
+    configure,
+    create_access_token,
+    create_application,
+    table,
+)
 
 SERVER = [
     "/.well-known/oauth-authorization-server",
@@ -60,7 +71,10 @@ def test_every_form_says_the_same(url):
 
     assert found["issuer"] == ISSUER
     assert found["challenge_endpoint"] == f"{ISSUER}/oauth-client-attestation/challenge"
-    assert "attest_jwt_client_auth" in found["token_endpoint_auth_methods_supported"]
+    methods = [value for name, value in found.items() if name.endswith("_endpoint_auth_methods_supported")]
+    assert methods
+    assert all(value[-2:] == ["attest_jwt_client_auth", "attest_jwt_client_auth_dpop"] for value in methods)
+    assert found["dpop_signing_alg_values_supported"] == ["ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
     assert found["client_attestation_signing_alg_values_supported"] == ["ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
     assert (
         found["client_attestation_pop_signing_alg_values_supported"]
@@ -89,6 +103,42 @@ def test_the_resource_document_names_the_configured_server(url):
 @pytest.mark.parametrize("url", RESOURCE)
 def test_the_resource_document_promises_no_attestation_that_the_resource_would_ignore(url):
     assert not [name for name in document(url) if "attestation" in name or "challenge" in name]
+
+
+@pytest.mark.accepts("S1", "S2")
+@pytest.mark.parametrize("url", RESOURCE)
+def test_the_resource_document_says_what_it_wants_of_attestations(url):
+    algorithms = ["ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+    with with_settings(RESOURCE_ATTESTATION="optional", RESOURCE="https://api.example"):
+        found = document(url)
+    assert found["resource"] == "https://api.example"
+    assert found["challenge_endpoint"] == f"{ISSUER}/oauth-client-attestation/resource-challenge"
+    assert found["client_attestation_pop_methods_supported"] == ["attestation_pop_jwt", "dpop_combined", "none"]
+    assert found["client_attestation_signing_alg_values_supported"] == algorithms
+    assert found["client_attestation_pop_signing_alg_values_supported"] == algorithms
+    assert found["dpop_signing_alg_values_supported"] == algorithms
+
+
+@pytest.mark.accepts("M2")
+@pytest.mark.refuses("M2")
+@pytest.mark.parametrize("url", RESOURCE)
+def test_the_resource_document_says_how_proofs_are_signed(url):
+    assert document(url)["dpop_signing_alg_values_supported"] == ["ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+    with with_settings(DPOP_ALGORITHMS=["ES384"]):
+        assert document(url)["dpop_signing_alg_values_supported"] == ["ES384"]
+    with with_settings(DPOP="off", METHODS=["attest_jwt_client_auth"]):
+        assert not [name for name in document(url) if "dpop" in name]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("url", RESOURCE)
+def test_the_resource_document_does_not_say_that_every_token_is_bound(url):
+    """However it is required of those who ask for one: a bearer token from before is good until it expires."""
+    token = create_access_token(create_application("app"))
+    with with_settings(DPOP="all", REQUIRE_DPOP=True):
+        assert "dpop_bound_access_tokens_required" not in document(url)
+        response = Client(SERVER_NAME="127.0.0.1").get("/api/hello", headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == 200, response.content
 
 
 def test_a_device_can_find_its_endpoint():
@@ -135,7 +185,7 @@ def test_a_method_leaves_document_and_behaviour_together(attested, path):
 
     with with_settings(METHODS=[]):
         found = document(SERVER[0])
-        assert not any("attest_jwt_client_auth" in found[member] for member in METHOD_MEMBERS)
+        assert not [name for member in METHOD_MEMBERS for name in found[member] if name.startswith("attest")]
         assert not [name for name in found if name.startswith("client_attestation")]
         attested.refused(Reason.METHOD_NOT_ALLOWED, path=path, data=data)
         secret = {**data, "client_id": "app", "client_secret": "secret"}
@@ -175,7 +225,19 @@ def test_a_forgotten_prefix_is_a_warning():
     assert "metadata_urls" in warning.hint
 
 
-@pytest.mark.parametrize(("listed", "warned"), [(["X-Other"], True), (["OAuth-Client-Attestation-Challenge"], False)])
-def test_a_cors_list_that_hides_the_challenge_is_a_warning(listed, warned):
-    with override_settings(CORS_EXPOSE_HEADERS=listed):
-        assert ("oauth_client_attestation.W003" in {message.id for message in run_checks()}) is warned
+@table(
+    "dpop, listed, hidden",
+    {
+        "another field": ("attested", ["X-Other"], f"{CHALLENGE_FIELD}, DPoP-Nonce, WWW-Authenticate"),
+        "the challenge": ("attested", [CHALLENGE_FIELD], "DPoP-Nonce, WWW-Authenticate"),
+        "the challenge and the nonce": ("attested", [CHALLENGE_FIELD, "dpop-nonce"], "WWW-Authenticate"),
+        "all of them": ("attested", [CHALLENGE_FIELD, "DPoP-Nonce", "WWW-Authenticate"], None),
+        "the challenge, without DPoP": ("off", [CHALLENGE_FIELD], None),
+        "another field, without DPoP": ("off", ["X-Other"], CHALLENGE_FIELD),
+    },
+)
+def test_a_cors_list_that_hides_a_field_of_ours_is_a_warning(settings, dpop, listed, hidden):
+    configure(settings, DPOP=dpop, METHODS=["attest_jwt_client_auth"])
+    settings.CORS_EXPOSE_HEADERS = listed
+    found = [message.msg for message in run_checks() if message.id == "oauth_client_attestation.W003"]
+    assert found == ([] if hidden is None else [f"CORS_EXPOSE_HEADERS hides from browser-based clients: {hidden}."])

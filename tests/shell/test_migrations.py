@@ -35,7 +35,7 @@ django.setup()
 from django.core.management import call_command
 from django.db import connection
 from oauth2_provider.models import get_application_model
-from oauth_client_attestation.models import AttestationPolicy, Attester
+from oauth_client_attestation.models import AttestationPolicy, AttestationSignalPolicy, Attester, DpopPolicy
 
 if "shop" in sys.argv:
     call_command("makemigrations", "shop", verbosity=0)
@@ -50,12 +50,19 @@ application = Application.objects.create(
     client_id="app", client_type="confidential", authorization_grant_type="client-credentials"
 )
 AttestationPolicy.objects.create(application=application)
+AttestationSignalPolicy.objects.create(application=application)
+DpopPolicy.objects.create(application=application)
 Attester.objects.create(name="Acme").applications.add(application)
-assert application.client_attestation_policy.methods == ["attest_jwt_client_auth"]
+methods = ["attest_jwt_client_auth", "attest_jwt_client_auth_dpop"]
+assert application.client_attestation_policy.methods == methods
+assert application.dpop_policy.use == "required"
+assert application.client_attestation_signal.use == "required"
 assert application.client_attesters.get().name == "Acme"
 connection.check_constraints()
 application.delete()
 assert not AttestationPolicy.objects.exists()
+assert not AttestationSignalPolicy.objects.exists()
+assert not DpopPolicy.objects.exists()
 print("Stored with", Application._meta.label)
 call_command("migrate", "oauth_client_attestation", "zero", no_color=True)
 """

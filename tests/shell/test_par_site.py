@@ -44,7 +44,9 @@ def test_pushed_requests_that_could_not_be_used_are_not_advertised() -> None:
 
 
 def checks() -> list[str]:
-    return [str(message.id) for message in run_checks() if str(message.id).startswith("oauth_client_attestation")]
+    """Return the ids of what this package's checks say, but for W006: these sites leave registration to the host."""
+    said = [str(message.id) for message in run_checks() if str(message.id).startswith("oauth_client_attestation")]
+    return [name for name in said if name != "oauth_client_attestation.W006"]
 
 
 def test_a_site_that_serves_them_is_in_order(settings: Any) -> None:

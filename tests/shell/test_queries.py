@@ -51,15 +51,17 @@ CLIENT_CREDENTIALS = next(door for door in DOORS if door.name == "client_credent
 ADDED = 5
 #: What a door adds to that, or does not need of it.
 MORE = {
-    # Whose is the code; the binding of the refresh token. The host deletes the code in a transaction of its own, which
-    # begins and ends.
-    "authorization_code": 2 - 2,
-    "refresh_token": 3,  # whose is the token; whether it is still good under the lock; the binding of its successor
+    # Which instance's is the code, and which key's; the binding of the refresh token. The host deletes the code in a
+    # transaction of its own, which begins and ends.
+    "authorization_code": 3 - 2,
+    # Which instance's is the token, and which key's; whether it is still good under the lock; the binding of its
+    # successor.
+    "refresh_token": 4,
     "client_credentials": 0,
     "password": 1,  # the binding of the refresh token
     "revocation": -2,  # nothing is issued
-    "introspection": -2,
-    "introspection_get": -2,
+    "introspection": -2 + 1,  # the key of the token that it is about
+    "introspection_get": -2 + 1,
 }
 
 
@@ -220,6 +222,51 @@ def test_what_each_door_adds(door: Door) -> None:
         own = with_secret(door, free)
     attested = queries(door, client.http, client.application, {}, headers=client.headers())
     assert len(attested) - own == ADDED + MORE[door.name], attested
+
+
+def test_a_token_that_is_bound_adds_its_confirmation(client: AttestedClient) -> None:
+    """In combined mode nothing else: the proof that is on record is the one that there is."""
+    usual = queries(CLIENT_CREDENTIALS, client.http, client.application, {}, headers=client.headers())
+    combined = queries(CLIENT_CREDENTIALS, client.http, client.application, {}, headers=client.combined())
+    assert len(combined) == len(usual) + 1
+    assert len([sql for sql in combined if "INSERT" in sql and "accesstokenconfirmation" in sql]) == 1
+
+
+def test_a_proof_beside_a_pop_jwt_adds_its_record_too(client: AttestedClient) -> None:
+    """In the transaction of the tokens, in a savepoint."""
+    usual = queries(CLIENT_CREDENTIALS, client.http, client.application, {}, headers=client.headers())
+    both = {**client.headers(), "DPoP": client.dpop()}
+    beside = queries(CLIENT_CREDENTIALS, client.http, client.application, {}, headers=both)
+    assert len([sql for sql in beside if "SAVEPOINT" not in sql]) == len(usual) + 2, beside
+
+
+def test_a_proof_costs_a_client_that_needs_no_attestation_as_much(client: AttestedClient, settings: Any) -> None:
+    configure(settings, DPOP="all")
+    app_settings.__dict__.pop("replay_store", None)
+    free = create_application("free")
+    usual = with_secret(CLIENT_CREDENTIALS, free)
+    named = {"client_id": "free", "client_secret": "secret"}
+    proven = queries(CLIENT_CREDENTIALS, client.http, free, named, headers={"DPoP": client.dpop()})
+    assert len([sql for sql in proven if "SAVEPOINT" not in sql]) == usual + 2, proven
+
+
+@pytest.mark.parametrize("use", ["optional", "required"])
+def test_an_attestation_beside_a_secret_costs_what_it_costs_alone(
+    client: AttestedClient, use: str, settings: Any
+) -> None:
+    """And one query: the policies that the host's reading of the application does not load. Required, what is issued is
+    bound; optional, there is no instance to lock and nothing to bind."""
+    attested = queries(CLIENT_CREDENTIALS, client.http, client.application, {}, headers=client.headers())
+    AttestationPolicy.objects.all().delete()
+    configure(settings, ATTESTATION_SIGNAL=use)
+    app_settings.__dict__.pop("replay_store", None)
+    named = {"client_id": "app", "client_secret": "secret"}
+    beside = queries(CLIENT_CREDENTIALS, client.http, client.application, named, headers=client.headers())
+    assert len(beside) - len(attested) == (2 if use == "required" else 0), beside
+    if use == "optional":
+        assert len(queries(CLIENT_CREDENTIALS, client.http, client.application, named)) == with_secret(
+            CLIENT_CREDENTIALS, create_application("free")
+        )
 
 
 def test_the_site_may_grow(client: AttestedClient) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -30,6 +30,7 @@ from oauth_client_attestation.trust.jwks import parse_jwks
 from oauth_client_attestation.trust.registration import replace_keys
 from tests.kit import (
     FORM,
+    NOW,
     AttestedClient,
     configure,
     create_application,
@@ -38,16 +39,9 @@ from tests.kit import (
     table,
 )
 
-NOW = 1_800_000_000
 SKEW = 60
 RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 ALGORITHMS = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", *RSA_ALGORITHMS)
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
 
 
 @cache

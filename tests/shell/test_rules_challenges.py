@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from tests.kit import (
     DEVICE_CODE_GRANT,
     FORM,
     INTROSPECT,
+    NOW,
     REVOKE,
     TOKEN,
     AttestedClient,
@@ -35,16 +36,9 @@ from tests.kit import (
     table,
 )
 
-NOW = 1_800_000_000
 LIFETIME = 300
 #: C3: one field value that every HTTP library can take apart: unreserved characters, 16 to 512 of them.
 GRAMMAR = re.compile(r"[A-Za-z0-9_.~-]{16,512}")
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
 
 
 def fetched(http: Client, **request: Any) -> str:

@@ -19,15 +19,20 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 from django.utils import timezone
 from jwcrypto.common import base64url_decode, base64url_encode
-from oauth2_provider.models import get_grant_model
+from oauth2_provider.models import get_access_token_model, get_grant_model, get_refresh_token_model
 from oauth2_provider.oauth2_backends import OAuthLibCore
 from oauth2_provider.views import TokenView
 from oauthlib.oauth2 import Server
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from oauth_client_attestation import bindings, instances
-from oauth_client_attestation.challenges import authorization_server_challenges, fresh_challenge
+from oauth_client_attestation import bindings, confirmations, instances
+from oauth_client_attestation.challenges import (
+    authorization_server_challenges,
+    dpop_nonces,
+    fresh_challenge,
+    fresh_resource_challenge,
+)
 from oauth_client_attestation.core.anchors import parse_anchors
 from oauth_client_attestation.core.attestation import MAX_CANDIDATE_KEYS
 from oauth_client_attestation.core.errors import ClientAttestationError, Reason
@@ -46,16 +51,19 @@ from oauth_client_attestation.trust.outcomes import FetchOutcome
 from oauth_client_attestation.trust.registration import replace_anchors
 from tests.certificates import Chain, build_ca, build_leaf, make_chain
 from tests.kit import (
+    AUTHORIZATION_REQUEST,
     CHALLENGE_FIELD,
     DEVICE_CODE_GRANT,
     INTROSPECT,
     ISSUER,
+    PAR,
     REVOKE,
     SENTENCES,
     TOKEN,
     AttestedClient,
     basic,
     configure,
+    create_access_token,
     create_code,
     create_device_code,
     create_refresh_token,
@@ -68,7 +76,10 @@ from tests.kit import (
 
 ATTESTATION = "OAuth-Client-Attestation"
 POP = "OAuth-Client-Attestation-PoP"
+DPOP = "DPoP"
+RESOURCE = "/api/hello"
 LOGGER = "oauth_client_attestation"
+JSON = "application/json"
 FAR_FUTURE = 4_000_000_000
 
 #: The specification's sorting, written out once more; every other reason is ``invalid_client_attestation``.
@@ -85,6 +96,7 @@ CODES = {
     "client_not_registered": "invalid_client",
     "client_unknown": "invalid_client",
     "issuer_not_configured": "invalid_client",
+    "resource_not_configured": "invalid_client",
     "backend_not_installed": "invalid_client",
     "site_rule": "invalid_client",
     "second_mechanism": "invalid_request",
@@ -95,6 +107,37 @@ CODES = {
     "device_code_unbound": "invalid_grant",
     "device_code_of_another_instance": "invalid_grant",
     "device_code_revoked": "invalid_grant",
+    "dpop_field_repeated": "invalid_dpop_proof",
+    "dpop_field_malformed": "invalid_dpop_proof",
+    "dpop_field_too_large": "invalid_dpop_proof",
+    "dpop_malformed": "invalid_dpop_proof",
+    "dpop_typ": "invalid_dpop_proof",
+    "dpop_algorithm": "invalid_dpop_proof",
+    "dpop_crit": "invalid_dpop_proof",
+    "dpop_jwk": "invalid_dpop_proof",
+    "dpop_jwk_private": "invalid_dpop_proof",
+    "dpop_signature": "invalid_dpop_proof",
+    "dpop_jti": "invalid_dpop_proof",
+    "dpop_htm": "invalid_dpop_proof",
+    "dpop_htu": "invalid_dpop_proof",
+    "dpop_iat": "invalid_dpop_proof",
+    "dpop_too_old": "invalid_dpop_proof",
+    "dpop_from_the_future": "invalid_dpop_proof",
+    "dpop_expired": "invalid_dpop_proof",
+    "dpop_ath": "invalid_dpop_proof",
+    "dpop_replayed": "invalid_dpop_proof",
+    "dpop_jkt_mismatch": "invalid_dpop_proof",
+    "dpop_required": "invalid_dpop_proof",
+    "dpop_nonce_missing": "use_dpop_nonce",
+    "dpop_nonce_malformed": "use_dpop_nonce",
+    "dpop_nonce_unknown": "use_dpop_nonce",
+    "dpop_nonce_expired": "use_dpop_nonce",
+    "refresh_token_of_another_key": "invalid_grant",
+    "code_of_another_key": "invalid_grant",
+    "access_token_of_another_key": "invalid_token",
+    "access_token_as_bearer": "invalid_token",
+    "access_token_not_bound": "invalid_token",
+    "access_token_of_another_instance": "invalid_token",
     "attester_keys_unavailable": "temporarily_unavailable",
     "site_rule_failed": "temporarily_unavailable",
     "replay_store_unavailable": "temporarily_unavailable",
@@ -108,7 +151,7 @@ def test_every_reason_has_its_code_sentence_and_status(reason: Reason) -> None:
     error = ClientAttestationError(reason)
     assert error.code == CODES.get(reason, "invalid_client_attestation")
     assert error.description == SENTENCES[error.code]
-    assert error.status == (503 if error.code == "temporarily_unavailable" else 400)
+    assert error.status == {"temporarily_unavailable": 503, "invalid_token": 401}.get(error.code, 400)
 
 
 # A request for each reason: (client, settings) -> what to post.
@@ -185,6 +228,11 @@ def naming_another(client: AttestedClient, settings: Any) -> dict[str, Any]:
     return {**attested_with()(client, settings), "data": body}
 
 
+def registering_other_software(client: AttestedClient, settings: Any) -> dict[str, Any]:
+    body = {"software_id": "software-of-another"}
+    return {**attested_with()(client, settings), "path": "/o/register/", "data": body, "content_type": JSON}
+
+
 def with_a_secret_too(client: AttestedClient, settings: Any) -> dict[str, Any]:
     body = {"grant_type": "client_credentials", "client_secret": "the-secret"}
     return {**attested_with()(client, settings), "data": body}
@@ -228,6 +276,75 @@ def add_attesters(client: AttestedClient, settings: Any) -> None:
         register_attester(AttesterBackend(key_id=f"key-{number}"), f"A{number}", all_applications=True)
 
 
+def beside(
+    prepare: Callable[[AttestedClient, Any], Any] | None = None,
+    change: Callable[[str], str] = str,
+    *,
+    claims: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Cause:
+    """Return a cause in the DPoP proof beside a good PoP JWT, which has been used when the DPoP proof is looked at."""
+
+    def cause(client: AttestedClient, settings: Any) -> dict[str, Any]:
+        dpop = client.dpop(claims={"note": "claim-of-the-proof", **(claims or {})}, **changes)
+        if prepare:
+            prepare(client, settings)
+        headers = {**client.headers(attestation(client), proof(client)), DPOP: change(dpop)}
+        return {"headers": headers, "proof_used": True}
+
+    return cause
+
+
+def demanding(**values: Any) -> Callable[[AttestedClient, Any], None]:
+    return lambda client, settings: configure(settings, **values)
+
+
+def beside_with_crit(client: AttestedClient, settings: Any) -> dict[str, Any]:
+    def change(token: str) -> str:
+        return edited(
+            token,
+            header=lambda text: text[:-1] + b', "crit": ["extension-of-the-client"]}',
+            key=client.instance.key,
+        )
+
+    return beside(change=change)(client, settings)
+
+
+def with_an_old_nonce(client: AttestedClient, settings: Any) -> dict[str, Any]:
+    return beside(nonce=dpop_nonces().issue(1_000_000_000))(client, settings)
+
+
+def with_a_used_dpop_proof(client: AttestedClient, settings: Any) -> dict[str, Any]:
+    request = beside()(client, settings)
+    client.accepted(headers=request["headers"])
+    again = client.headers(attestation(client), proof(client))
+    # It is used up by the request that stores tokens, so everything else about the request has to be good.
+    data = {"grant_type": "client_credentials", "scope": "read"}
+    return {**request, "headers": {**request["headers"], **again}, "data": data}
+
+
+def in_combined_mode(prepare: Callable[[AttestedClient, Any], Any] | None = None, *, by_another: bool = False) -> Cause:
+    """Return a cause in which a DPoP proof takes the place of the PoP JWT."""
+
+    def cause(client: AttestedClient, settings: Any) -> dict[str, Any]:
+        prover = client.another() if by_another else client
+        request = {"headers": {ATTESTATION: attestation(client), DPOP: prover.dpop()}}
+        if prepare:
+            prepare(client, settings)
+        return request
+
+    return cause
+
+
+def pushing_for_another_key(client: AttestedClient, settings: Any) -> dict[str, Any]:
+    client.application.authorization_grant_type = "authorization-code"
+    client.application.redirect_uris = AUTHORIZATION_REQUEST["redirect_uri"]
+    client.application.save()
+    data = {**AUTHORIZATION_REQUEST, "dpop_jkt": ClientInstance().thumbprint}
+    headers = {**client.headers(attestation(client), proof(client)), DPOP: client.dpop(PAR)}
+    return {"path": PAR, "headers": headers, "data": data, "proof_used": True}
+
+
 def make_optional(client: AttestedClient, settings: Any) -> None:
     AttestationPolicy.objects.update(challenge="optional")
 
@@ -264,6 +381,20 @@ def presenting(grant: str, issue: Callable[[Any], dict[str, Any]], *, by_another
 
 def a_refresh_token(application: Any, **how: bool) -> dict[str, Any]:
     return {"grant_type": "refresh_token", "refresh_token": create_refresh_token(application, **how)}
+
+
+def a_refresh_token_of_another_key(application: Any) -> dict[str, Any]:
+    data = a_refresh_token(application)
+    row = get_refresh_token_model().objects.get(token=data["refresh_token"])
+    confirmations.confirm_refresh_token(row, ClientInstance().thumbprint)
+    return data
+
+
+def a_code_of_another_key(application: Any) -> dict[str, Any]:
+    data = a_code(application)
+    row = get_grant_model().objects.get(code=data["code"])
+    confirmations.confirm_code(row, ClientInstance().thumbprint)
+    return data
 
 
 def a_code(application: Any) -> dict[str, Any]:
@@ -330,10 +461,11 @@ CAUSES: dict[Reason, Cause] = {
     Reason.POP_FIELD_TOO_LARGE: field(POP, lambda value: value + "e" * 20000),
     Reason.POP_WITHOUT_ATTESTATION: without(ATTESTATION),
     Reason.POP_MISSING: without(POP),
-    Reason.COMBINED_MODE_NOT_OFFERED: without(POP, DPoP="dpop-proof-of-the-client"),
+    Reason.COMBINED_MODE_NOT_OFFERED: in_combined_mode(demanding(METHODS=["attest_jwt_client_auth"])),
     Reason.ATTESTATION_REQUIRED: by_secret,
     Reason.CLIENT_NOT_REGISTERED: attested_with(claims={"sub": "wallet-of-nobody"}),
     Reason.CLIENT_MISMATCH: naming_another,
+    Reason.REGISTRATION_SUB: registering_other_software,
     Reason.SECOND_MECHANISM: with_a_secret_too,
     Reason.METHOD_NOT_ALLOWED: attested_with(
         lambda client, settings: AttestationPolicy.objects.update(methods=["another_method"])
@@ -409,11 +541,41 @@ CAUSES: dict[Reason, Cause] = {
     Reason.DEVICE_CODE_OF_ANOTHER_INSTANCE: presenting(DEVICE_CODE_GRANT, a_device_code, by_another=True),
     Reason.DEVICE_CODE_REVOKED: presenting(DEVICE_CODE_GRANT, a_revoked_device_code),
     Reason.REPLAY_STORE_UNAVAILABLE: attested_with(lose_the_cache),
+    Reason.DPOP_FIELD_REPEATED: beside(change=lambda value: f"{value},{value}"),
+    Reason.DPOP_FIELD_MALFORMED: beside(change=lambda value: f"{value};parameter=of-the-client"),
+    Reason.DPOP_FIELD_TOO_LARGE: beside(change=lambda value: value + "e" * 20000),
+    Reason.DPOP_MALFORMED: beside(change=lambda value: f"e{value}"),
+    Reason.DPOP_TYP: beside(header={"typ": "typ-of-the-client"}),
+    Reason.DPOP_ALGORITHM: beside(demanding(DPOP_ALGORITHMS=["ES384"])),
+    Reason.DPOP_CRIT: beside_with_crit,
+    Reason.DPOP_JWK: beside(header={"jwk": {"kty": "key-of-the-client"}}),
+    Reason.DPOP_JWK_PRIVATE: beside(header={"jwk": {"kty": "oct", "k": "key-of-the-client"}}),
+    Reason.DPOP_SIGNATURE: beside(header={"jwk": ClientInstance().public_jwk}),
+    Reason.DPOP_JTI: beside(claims={"jti": ["jti-of-the-client"]}),
+    Reason.DPOP_HTM: beside(claims={"htm": "htm-of-the-client"}),
+    Reason.DPOP_HTU: beside(claims={"htu": "https://htu-of-the-client.example"}),
+    Reason.DPOP_IAT: beside(claims={"iat": "iat-of-the-client"}),
+    Reason.DPOP_TOO_OLD: beside(nonce=None, claims={"iat": 1_000_000_000}),
+    Reason.DPOP_FROM_THE_FUTURE: beside(nonce=None, claims={"iat": FAR_FUTURE}),
+    Reason.DPOP_EXPIRED: beside(claims={"exp": 1_000_000_000}),
+    Reason.DPOP_REPLAYED: with_a_used_dpop_proof,
+    Reason.DPOP_NONCE_MISSING: beside(demanding(DPOP_NONCE="required"), nonce=None),
+    Reason.DPOP_NONCE_MALFORMED: beside(claims={"nonce": ["nonce-of-the-client"]}),
+    Reason.DPOP_NONCE_UNKNOWN: beside(nonce="nonce-of-the-client"),
+    Reason.DPOP_NONCE_EXPIRED: with_an_old_nonce,
+    Reason.DPOP_KEY_MISMATCH: in_combined_mode(by_another=True),
+    Reason.DPOP_JKT_MISMATCH: pushing_for_another_key,
+    Reason.DPOP_REQUIRED: lambda client, settings: {
+        **attested_with(demanding(REQUIRE_DPOP=True))(client, settings),
+        "proof_used": True,
+    },
+    Reason.REFRESH_TOKEN_OF_ANOTHER_KEY: presenting("authorization-code", a_refresh_token_of_another_key),
+    Reason.CODE_OF_ANOTHER_KEY: presenting("authorization-code", a_code_of_another_key),
 }
 #: In these the instance was accepted, which is another line of the log, and then what it presented was not; the store
 #: has a line of its own.
 TWO_LINES = {
-    *(reason for reason in Reason if CODES.get(reason) == "invalid_grant"),
+    *(reason for reason in Reason if CODES.get(reason) in ("invalid_grant", "invalid_dpop_proof", "use_dpop_nonce")),
     Reason.REPLAY_STORE_UNAVAILABLE,
     Reason.SITE_RULE_FAILED,
 }
@@ -426,8 +588,79 @@ OF_THE_SERVER = {
 }
 
 
+def visiting(
+    scheme: str = "DPoP",
+    *,
+    bound: bool = True,
+    by_another: bool = False,
+    demands: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Cause:
+    """Return a cause in how an access token is presented at a resource."""
+
+    def cause(client: AttestedClient, settings: Any) -> dict[str, Any]:
+        token = create_access_token(client.application)
+        if bound:
+            row = get_access_token_model().objects.get(token=token)
+            confirmations.confirm_access_token(row, client.instance.thumbprint)
+        prover = client.another() if by_another else client
+        headers = {"Authorization": f"{scheme} {token}"}
+        if scheme == "DPoP":
+            headers[DPOP] = prover.dpop(RESOURCE, method="GET", **{"access_token": token, **changes})
+        configure(settings, **(demands or {}))
+        return {"headers": headers, "data": {"access_token": token}}
+
+    return cause
+
+
+#: At a resource, what can only be wrong there, and an example of the other codes.
+AT_RESOURCES: dict[Reason, Cause] = {
+    Reason.DPOP_ATH: visiting(access_token="token-of-another"),  # noqa: S106 (a name, no secret)
+    Reason.ACCESS_TOKEN_OF_ANOTHER_KEY: visiting(by_another=True),
+    Reason.ACCESS_TOKEN_AS_BEARER: visiting("Bearer"),
+    Reason.ACCESS_TOKEN_NOT_BOUND: visiting(bound=False),
+    Reason.DPOP_HTM: visiting(claims={"htm": "htm-of-the-client"}),
+    Reason.DPOP_NONCE_MISSING: visiting(demands={"RESOURCE_DPOP_NONCE": "required"}, nonce=None),
+}
+
+
+def attested_at_resource(
+    prepare: Callable[[AttestedClient, Any], Any] | None = None, *, audience: str | None = None
+) -> Cause:
+    """Return a cause in the attestation that comes along with a bearer token, or in what the resource was told."""
+
+    def cause(client: AttestedClient, settings: Any) -> dict[str, Any]:
+        token = create_access_token(client.application)
+        bound = get_access_token_model().objects.get(token=token)
+        bindings.bind_access_token(bound, holder(client.application))
+        if prepare:
+            prepare(client, settings)
+        pop = proof(client, audience=audience or ISSUER, challenge=fresh_resource_challenge())
+        headers = {**client.headers(attestation(client), pop), "Authorization": f"Bearer {token}"}
+        return {"headers": headers, "data": {"access_token": token}}
+
+    return cause
+
+
+def lose_the_key(client: AttestedClient, settings: Any) -> None:
+    client.instance = ClientInstance()
+
+
+def lose_the_issuer(client: AttestedClient, settings: Any) -> None:
+    settings.OAUTH2_PROVIDER = {**settings.OAUTH2_PROVIDER, "OIDC_ISS_ENDPOINT": ""}
+    configure(settings, ISSUER=None)
+
+
+#: At a resource that wants an attestation, what can only be wrong there, and an example of the other codes.
+AT_ATTESTED_RESOURCES: dict[Reason, Cause] = {
+    Reason.ACCESS_TOKEN_OF_ANOTHER_INSTANCE: attested_at_resource(lose_the_key),
+    Reason.RESOURCE_NOT_CONFIGURED: attested_at_resource(lose_the_issuer),
+    Reason.POP_AUD: attested_at_resource(audience="https://audience-of-the-client.example"),
+}
+
+
 def test_there_is_a_request_for_each_reason() -> None:
-    assert set(CAUSES) | OF_THE_SERVER == set(Reason)
+    assert set(CAUSES) | set(AT_RESOURCES) | set(AT_ATTESTED_RESOURCES) | OF_THE_SERVER == set(Reason)
 
 
 def said_by(request: dict[str, Any]) -> set[str]:
@@ -458,9 +691,9 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def complete(request: dict[str, Any]) -> dict[str, Any]:
-    """Add parameters that must not come back."""
+    """Add parameters that must not come back, where the request does not have its own."""
     body = request.get("data", {"grant_type": "client_credentials"})
-    return {**request, "data": {**body, "state": "state-of-the-client", "scope": "scope-of-the-client"}}
+    return {**request, "data": {"state": "state-of-the-client", "scope": "scope-of-the-client", **body}}
 
 
 @pytest.mark.parametrize("reason", CAUSES)
@@ -481,6 +714,111 @@ def test_the_client_learns_one_sentence_and_the_log_the_reason(
     for value in said_by(request):
         assert value not in caplog.text
         assert not any(value in part for part in answer)
+
+
+@pytest.mark.parametrize("reason", AT_RESOURCES)
+def test_a_client_at_a_resource_learns_one_sentence_and_the_log_the_reason(
+    talkative: AttestedClient, settings: Any, caplog: pytest.LogCaptureFixture, reason: Reason
+) -> None:
+    """RFC 6750 section 3: code and sentence are in the challenge, and the body is the view's."""
+    request = AT_RESOURCES[reason](talkative, settings)
+    caplog.set_level(logging.DEBUG, LOGGER)
+    reasons, before = [], stored()
+    with listening(client_attestation_refused, lambda **sent: reasons.append(sent["reason"])):
+        response = talkative.http.get(RESOURCE, headers=request["headers"])
+    assert reasons == [reason]
+    assert response.status_code == 401
+    code = CODES[reason]
+    assert response.headers["WWW-Authenticate"] == (
+        f'DPoP error="{code}", error_description="{SENTENCES[code]}", algs="ES256 ES384 ES512 EdDSA Ed25519"'
+    )
+    assert ("DPoP-Nonce" in response.headers) is (DPOP in request["headers"])
+    assert stored() == before
+    (record,) = [record for record in caplog.records if record.name == LOGGER]
+    assert f"reason={reason} application={talkative.application.pk} endpoint=hello" in record.getMessage()
+    answer = [response.content.decode(), *response.headers.values()]
+    for value in said_by(request):
+        assert value not in caplog.text
+        assert not any(value in part for part in answer)
+
+
+@pytest.mark.parametrize("path", ["/api/attested", "/api/view/attested", "/api/decorated/attested"])
+@pytest.mark.parametrize("reason", AT_ATTESTED_RESOURCES)
+@pytest.mark.refuses("S1", "S2", "E5", "E6")
+def test_a_client_whose_attestation_a_resource_refuses_learns_one_sentence_and_the_log_the_reason(
+    talkative: AttestedClient, settings: Any, caplog: pytest.LogCaptureFixture, reason: Reason, path: str
+) -> None:
+    assert talkative.http.get("/api/hello").status_code == 401  # brings the middleware up
+    request = AT_ATTESTED_RESOURCES[reason](talkative, settings)
+    caplog.clear()
+    caplog.set_level(logging.DEBUG, LOGGER)
+    reasons, before = [], stored()
+    with listening(client_attestation_refused, lambda **sent: reasons.append(sent["reason"])):
+        response = talkative.http.get(path, headers=request["headers"])
+    assert reasons == [reason]
+    assert response.status_code == 401
+    code = CODES.get(reason, "invalid_client_attestation")
+    assert response.headers["WWW-Authenticate"].startswith(
+        f'Bearer error="{code}", error_description="{SENTENCES[code]}"'
+    )
+    assert response.headers[CHALLENGE_FIELD]
+    assert stored() == before
+    (record,) = [record for record in caplog.records if record.name == LOGGER]
+    assert f"reason={reason} application={talkative.application.pk} " in record.getMessage()
+    answer = [response.content.decode(), *response.headers.values()]
+    for value in said_by(request):
+        assert value not in caplog.text
+        assert not any(value in part for part in answer)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        reason
+        for reason, code in CODES.items()
+        if code in ("invalid_dpop_proof", "use_dpop_nonce")
+        # A nonce is required, whatever else; there is no access token; and the proof itself is not wrong.
+        and reason not in ("dpop_too_old", "dpop_from_the_future", "dpop_ath", "dpop_required", "dpop_jkt_mismatch")
+    ],
+)
+@pytest.mark.refuses("D3", "D5", "E3")
+def test_a_bad_dpop_proof_in_combined_mode_is_a_bad_proof_of_the_attestation(
+    talkative: AttestedClient, settings: Any, caplog: pytest.LogCaptureFixture, reason: str
+) -> None:
+    """The same proof without a PoP JWT beside it. Only the demand for a nonce keeps its code (D5)."""
+    headers = CAUSES[Reason(reason)](talkative, settings)["headers"]
+    del headers[POP]
+    caplog.clear()
+    caplog.set_level(logging.DEBUG, LOGGER)
+    reasons, before = [], stored()
+    with listening(client_attestation_refused, lambda **sent: reasons.append(sent["reason"])):
+        response = talkative.post(headers=headers)
+    assert reasons == [reason]
+    assert response.status_code == 400
+    code = "use_dpop_nonce" if "nonce" in reason else "invalid_client_attestation"
+    assert response.json() == {"error": code, "error_description": SENTENCES[code]}
+    assert response.headers["DPoP-Nonce"]
+    assert stored() == before
+    (record,) = [record for record in caplog.records if record.name == LOGGER]
+    assert f"reason={reason} " in record.getMessage()
+    for value in said_by({"headers": headers, "data": {}}):
+        assert value not in caplog.text
+
+
+@pytest.mark.accepts("D5", "E3")
+def test_a_client_that_is_asked_for_a_nonce_repeats_its_request_with_one(
+    talkative: AttestedClient, settings: Any
+) -> None:
+    configure(settings, DPOP_NONCE="required")
+    for beside_a_pop in (True, False):
+        headers = {ATTESTATION: attestation(talkative), DPOP: talkative.dpop(nonce=None)}
+        if beside_a_pop:
+            headers[POP] = proof(talkative)
+        refused = talkative.refused(Reason.DPOP_NONCE_MISSING, headers=headers, proof_used=beside_a_pop)
+        headers[DPOP] = talkative.dpop(nonce=refused.headers["DPoP-Nonce"])
+        if beside_a_pop:
+            headers[POP] = proof(talkative, challenge=refused.headers[CHALLENGE_FIELD])
+        assert talkative.accepted(headers=headers).json()["token_type"] == "DPoP"
 
 
 @pytest.mark.accepts("E6")
@@ -523,13 +861,17 @@ def expired(client: AttestedClient) -> dict[str, str]:
         "a proof by another key": (CAUSES[Reason.POP_SIGNATURE], "invalid_client_attestation"),
         "an unregistered client": (CAUSES[Reason.CLIENT_NOT_REGISTERED], "invalid_client"),
         "two mechanisms": (CAUSES[Reason.SECOND_MECHANISM], "invalid_request"),
+        "a DPoP proof for another URL": (CAUSES[Reason.DPOP_HTU], "invalid_dpop_proof"),
+        "a demand for a DPoP nonce": (CAUSES[Reason.DPOP_NONCE_MISSING], "use_dpop_nonce"),
     },
 )
 @pytest.mark.refuses("E1", "E2", "E3", "E4", "E5", "E7")
 def test_each_code_as_it_stands_on_the_wire(talkative: AttestedClient, settings: Any, cause: Cause, code: str) -> None:
     """Literally, so that a word that is wrong in the package cannot agree with itself."""
     before = stored()
-    response = talkative.post(**cause(talkative, settings))
+    request = cause(talkative, settings)
+    proof_used = request.pop("proof_used", False)
+    response = talkative.post(**request)
     assert response.status_code == 400
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Cache-Control"] == "no-store"
@@ -537,7 +879,7 @@ def test_each_code_as_it_stands_on_the_wire(talkative: AttestedClient, settings:
     assert CHALLENGE_FIELD in response.headers
     assert response.json()["error"] == code
     assert set(response.json()) == {"error", "error_description"}
-    assert stored() == before
+    assert stored() == (before[0] + proof_used, *before[1:])
 
 
 @pytest.mark.accepts("E1", "E2", "E3", "E4", "E5", "E7")

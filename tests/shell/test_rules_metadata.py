@@ -1,4 +1,4 @@
-"""Rules M1, M2 and C2: what the metadata documents say, and that it is what the server does."""
+"""Rules M1, M2, S1 and C2: what the metadata documents say, and that it is what the server does."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.http import JsonResponse
 from django.test import Client
 
+from oauth_client_attestation.challenges import fresh_resource_challenge
+from oauth_client_attestation.conf import app_settings
 from oauth_client_attestation.core.errors import Reason
 from oauth_client_attestation.metadata import extend_authorization_server_metadata
 from oauth_client_attestation.testing import AttesterBackend, ClientInstance, generate_key
-from tests.kit import ISSUER, AttestedClient, asgi_post, configure, table
+from tests.kit import ISSUER, AttestedClient, asgi_post, configure, create_access_token, table
 
-METHOD = "attest_jwt_client_auth"
+METHOD, COMBINED = "attest_jwt_client_auth", "attest_jwt_client_auth_dpop"
 METHODS = "token_endpoint_auth_methods_supported"
 ATTESTATION_ALGORITHMS = "client_attestation_signing_alg_values_supported"
 POP_ALGORITHMS = "client_attestation_pop_signing_alg_values_supported"
+DPOP_ALGORITHMS = "dpop_signing_alg_values_supported"
 PAR_ENDPOINT = "pushed_authorization_request_endpoint"
-OURS = {"challenge_endpoint", ATTESTATION_ALGORITHMS, POP_ALGORITHMS, PAR_ENDPOINT}
+OURS = {"challenge_endpoint", ATTESTATION_ALGORITHMS, POP_ALGORITHMS, DPOP_ALGORITHMS, PAR_ENDPOINT}
 DOCUMENTS = {
     "RFC 8414, at the root": "/.well-known/oauth-authorization-server",
     "RFC 8414, for an issuer with a path": "/.well-known/oauth-authorization-server/tenant",
@@ -39,7 +43,7 @@ def openid_connect(settings: Any) -> None:
 
 @pytest.fixture
 def http() -> Client:
-    return Client(SERVER_NAME="127.0.0.1", SERVER_PORT="8000")
+    return Client(SERVER_NAME="127.0.0.1", HTTP_HOST="127.0.0.1:8000")
 
 
 def document(http: Client, path: str = DOCUMENTS["RFC 8414, at the root"], **request: Any) -> dict[str, Any]:
@@ -55,11 +59,12 @@ def document(http: Client, path: str = DOCUMENTS["RFC 8414, at the root"], **req
 
 @each_document
 @pytest.mark.accepts("M1")
-def test_the_method_is_added_to_those_of_django_oauth_toolkit(http: Client, path: str) -> None:
+def test_the_methods_are_added_to_those_of_django_oauth_toolkit(http: Client, path: str) -> None:
     found = document(http, path)
     lists = {name: value for name, value in found.items() if name.endswith("_auth_methods_supported")}
     assert METHODS in lists
-    assert all(value == ["client_secret_post", "client_secret_basic", METHOD] for value in lists.values())
+    expected = ["client_secret_post", "client_secret_basic", METHOD, COMBINED]
+    assert all(value == expected for value in lists.values())
 
 
 @pytest.mark.accepts("M1")
@@ -67,15 +72,16 @@ def test_every_endpoint_that_authenticates_clients_says_how(http: Client) -> Non
     found = document(http)
     for endpoint in ("token", "revocation", "introspection"):
         assert found[f"{endpoint}_endpoint"]
-        assert METHOD in found[f"{endpoint}_endpoint_auth_methods_supported"]
+        assert {METHOD, COMBINED} <= {*found[f"{endpoint}_endpoint_auth_methods_supported"]}
 
 
 @table(
     ("configured", "expected"),
     {
-        "one other method": (["client_secret_basic"], ["client_secret_basic", METHOD]),
-        "no other method": ([], [METHOD]),
-        "ours, by a site that wrote it down itself": ([METHOD], [METHOD]),
+        "one other method": (["client_secret_basic"], ["client_secret_basic", METHOD, COMBINED]),
+        "no other method": ([], [METHOD, COMBINED]),
+        "one of ours, by a site that wrote it down itself": ([METHOD], [METHOD, COMBINED]),
+        "both of ours, in another order": ([COMBINED, METHOD], [METHOD, COMBINED]),
     },
 )
 @pytest.mark.accepts("M1")
@@ -93,23 +99,43 @@ def test_the_other_methods_are_those_of_the_settings(
 def test_the_documents_leave_the_settings_as_they_are(http: Client) -> None:
     """The lists of django-oauth-toolkit's document are the settings' own objects."""
     assert document(http) == document(http)
-    assert document(http)[METHODS].count(METHOD) == 1
+    assert document(http)[METHODS].count(METHOD) == document(http)[METHODS].count(COMBINED) == 1
 
 
 @pytest.mark.accepts("M1")
 def test_no_method_is_said_of_an_endpoint_that_is_not_there() -> None:
     extended = extend_authorization_server_metadata({"token_endpoint_auth_methods_supported": []})
-    assert extended[METHODS] == [METHOD]
+    assert extended[METHODS] == [METHOD, COMBINED]
     assert "revocation_endpoint_auth_methods_supported" not in extended
 
 
-@pytest.mark.refuses("M1")
-def test_what_is_not_offered_is_neither_advertised_nor_accepted(attested: AttestedClient, http: Client) -> None:
-    """Combined mode: advertised by its name and by the algorithms of DPoP."""
-    found = document(http)
-    assert not any("dpop" in name for name in [*found, *found[METHODS]])
-    headers = {"OAuth-Client-Attestation": attested.attestation(), "DPoP": attested.pop()}
-    attested.refused(Reason.COMBINED_MODE_NOT_OFFERED, headers=headers)
+@table(
+    ("offered", "advertised", "accepted"),
+    {
+        "both methods": ([METHOD, COMBINED], [METHOD, COMBINED], {METHOD, COMBINED}),
+        "normal mode": ([METHOD], [METHOD], {METHOD}),
+        "combined mode": ([COMBINED], [COMBINED], {COMBINED}),
+        "none": ([], [], set()),
+    },
+)
+@pytest.mark.accepts("M1", "D2")
+@pytest.mark.refuses("M1", "D2")
+def test_what_is_not_offered_is_neither_advertised_nor_accepted(
+    attested: AttestedClient,
+    http: Client,
+    settings: Any,
+    offered: list[str],
+    advertised: list[str],
+    accepted: set[str],
+) -> None:
+    configure(settings, METHODS=offered)
+    assert [name for name in document(http)[METHODS] if name.startswith("attest")] == advertised
+    refusals = {METHOD: Reason.METHOD_NOT_ALLOWED, COMBINED: Reason.COMBINED_MODE_NOT_OFFERED}
+    for method, headers in {METHOD: attested.headers(), COMBINED: attested.combined()}.items():
+        if method in accepted:
+            attested.accepted(headers=headers)
+        else:
+            attested.refused(refusals[method], headers=headers)
 
 
 # M2
@@ -118,12 +144,42 @@ def test_what_is_not_offered_is_neither_advertised_nor_accepted(attested: Attest
 @each_document
 @pytest.mark.accepts("M2")
 def test_the_algorithms_are_those_of_the_settings(http: Client, settings: Any, path: str) -> None:
+    members = (ATTESTATION_ALGORITHMS, POP_ALGORITHMS, DPOP_ALGORITHMS)
     default = ["ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
     found = document(http, path)
-    assert (found[ATTESTATION_ALGORITHMS], found[POP_ALGORITHMS]) == (default, default)
-    configure(settings, ATTESTATION_ALGORITHMS=["PS256"], POP_ALGORITHMS=["EdDSA", "ES512"])
+    assert [found[name] for name in members] == [default, default, default]
+    chosen = (["PS256"], ["EdDSA", "ES512"], ["ES384"])
+    configure(
+        settings, **dict(zip(("ATTESTATION_ALGORITHMS", "POP_ALGORITHMS", "DPOP_ALGORITHMS"), chosen, strict=True))
+    )
     found = document(http, path)
-    assert (found[ATTESTATION_ALGORITHMS], found[POP_ALGORITHMS]) == (["PS256"], ["EdDSA", "ES512"])
+    assert tuple(found[name] for name in members) == chosen
+
+
+@table(
+    ("changes", "expected"),
+    {
+        "both modes": ({}, {ATTESTATION_ALGORITHMS, POP_ALGORITHMS, DPOP_ALGORITHMS}),
+        "normal mode, and DPoP": ({"METHODS": [METHOD]}, {ATTESTATION_ALGORITHMS, POP_ALGORITHMS, DPOP_ALGORITHMS}),
+        "normal mode without DPoP": (
+            {"METHODS": [METHOD], "DPOP": "off"},
+            {ATTESTATION_ALGORITHMS, POP_ALGORITHMS},
+        ),
+        "combined mode": ({"METHODS": [COMBINED]}, {ATTESTATION_ALGORITHMS, DPOP_ALGORITHMS}),
+        "DPoP for everybody": ({"METHODS": [], "DPOP": "all"}, {DPOP_ALGORITHMS}),
+        "nothing": ({"METHODS": [], "DPOP": "off"}, set()),
+    },
+)
+@each_document
+@pytest.mark.accepts("M2")
+@pytest.mark.refuses("M2")
+def test_each_algorithm_list_is_there_where_it_is_used(
+    http: Client, settings: Any, changes: dict[str, Any], expected: set[str], path: str
+) -> None:
+    configure(settings, **changes)
+    found = document(http, path)
+    assert {name for name in found if name.endswith("signing_alg_values_supported") and name in OURS} == expected
+    assert all(found[name] for name in expected)
 
 
 @pytest.mark.accepts("M2")
@@ -139,13 +195,198 @@ def test_every_advertised_algorithm_is_accepted(db: Any, http: Client) -> None:
         for algorithm in found[POP_ALGORITHMS]:
             client.instance = ClientInstance(algorithm=algorithm)
             client.accepted()
+    for algorithm in found[DPOP_ALGORITHMS]:
+        client.instance = ClientInstance(algorithm=algorithm)
+        client.accepted(headers=client.combined())
 
 
 @pytest.mark.refuses("M2")
 def test_an_algorithm_that_is_not_advertised_is_refused(attested: AttestedClient, http: Client) -> None:
     assert "PS256" not in document(http)[POP_ALGORITHMS]
+    assert "PS256" not in document(http)[DPOP_ALGORITHMS]
     attested.instance = ClientInstance(algorithm="PS256", key=generate_key("PS256"))
     attested.refused(Reason.POP_ALGORITHM)
+    combined = attested.combined()
+    response = attested.post(headers=combined)
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_client_attestation")
+
+
+# S1: what is said of attestations beside something else, and that it is what is accepted
+
+POP_METHODS = "client_attestation_pop_methods_supported"
+RESOURCE = "/.well-known/oauth-protected-resource"
+JWT, DPOP_COMBINED = "attestation_pop_jwt", "dpop_combined"
+WITHOUT_DPOP = {"DPOP": "off", "METHODS": [METHOD]}
+
+#: Settings, and which proofs are accepted at the authorization server and at its resources.
+PROOFS = {
+    "the default": ({}, {JWT, DPOP_COMBINED}, {JWT, DPOP_COMBINED}),
+    "proofs of possession alone": ({"POP_METHODS": [JWT]}, {JWT}, {JWT}),
+    "combined mode alone": ({"POP_METHODS": [DPOP_COMBINED]}, {DPOP_COMBINED}, {DPOP_COMBINED}),
+    "no DPoP": (WITHOUT_DPOP, {JWT}, {JWT}),
+    "no nonces at the authorization server": ({"DPOP_NONCE": "off", "METHODS": [METHOD]}, {JWT}, {JWT, DPOP_COMBINED}),
+    "no nonces at resources": (
+        {"RESOURCE_DPOP_NONCE": "off", "METHODS": ["attest_jwt_client_auth"]},
+        {JWT, DPOP_COMBINED},
+        {JWT},
+    ),
+    "another order": ({"POP_METHODS": [DPOP_COMBINED, JWT]}, {JWT, DPOP_COMBINED}, {JWT, DPOP_COMBINED}),
+    "methods of client authentication do not count": ({"METHODS": []}, {JWT, DPOP_COMBINED}, {JWT, DPOP_COMBINED}),
+}
+
+each_use = table("use", {"optional": "optional", "required": "required"})
+
+
+def expected_methods(accepted: set[str], use: str) -> set[str]:
+    return accepted | ({"none"} if use == "optional" else set())
+
+
+def assert_algorithms(found: dict[str, Any], accepted: set[str]) -> None:
+    assert found[ATTESTATION_ALGORITHMS]
+    assert JWT not in accepted or found[POP_ALGORITHMS]
+    assert DPOP_COMBINED not in accepted or found[DPOP_ALGORITHMS]
+
+
+@pytest.fixture
+def signalling(attested: AttestedClient) -> AttestedClient:
+    """A client that authenticates by its secret, and may attest."""
+    attested.application.client_attestation_policy.delete()
+    return attested
+
+
+def by_secret(client: AttestedClient, headers: dict[str, str]) -> int:
+    data = {"grant_type": "client_credentials", "client_id": client.client_id, "client_secret": "secret"}
+    response = client.post(data=data, headers=headers)
+    assert response.status_code == 200 or response.json()["error"].startswith("invalid_client"), response.content
+    return int(response.status_code)
+
+
+@each_use
+@table(("changes", "at_server", "at_resource"), PROOFS)
+@pytest.mark.accepts("S1")
+@pytest.mark.refuses("S1")
+def test_the_proofs_that_go_with_a_secret_are_those_that_are_advertised(
+    signalling: AttestedClient,
+    http: Client,
+    settings: Any,
+    use: str,
+    changes: dict[str, Any],
+    at_server: set[str],
+    at_resource: set[str],
+) -> None:
+    configure(settings, ATTESTATION_SIGNAL=use, **changes)
+    found = document(http)
+    assert len(found[POP_METHODS]) == len({*found[POP_METHODS]})
+    assert {*found[POP_METHODS]} == expected_methods(at_server, use)
+    assert_algorithms(found, at_server)
+    presented = {JWT: signalling.headers(), DPOP_COMBINED: signalling.combined(), "none": {}}
+    let_in = {method for method, headers in presented.items() if by_secret(signalling, headers) == 200}
+    assert let_in == {*found[POP_METHODS]}
+
+
+@each_document
+@pytest.mark.accepts("S1")
+def test_every_document_says_how_a_signal_is_proven(http: Client, settings: Any, path: str) -> None:
+    configure(settings, ATTESTATION_SIGNAL="optional", METHODS=[])
+    assert document(http, path)[POP_METHODS] == [JWT, DPOP_COMBINED, "none"]
+    configure(settings, ATTESTATION_SIGNAL="required", METHODS=[])
+    assert document(http, path)[POP_METHODS] == [JWT, DPOP_COMBINED]
+
+
+@each_document
+@pytest.mark.refuses("S1")
+def test_nothing_is_said_of_signals_where_there_are_none(signalling: AttestedClient, http: Client, path: str) -> None:
+    assert POP_METHODS not in document(http, path)
+    data = {"grant_type": "client_credentials", "client_id": signalling.client_id, "client_secret": "secret"}
+    signalling.refused(Reason.SECOND_MECHANISM, data=data)
+
+
+def resource_proofs(client: AttestedClient, path: str) -> dict[str, dict[str, str]]:
+    """Return the fields of a request to a resource for each kind of proof."""
+    token = create_access_token(client.application)
+    bearer = {"Authorization": f"Bearer {token}"}
+    pop = client.pop(challenge=fresh_resource_challenge())
+    combined = client.combined(path, method="GET", access_token=token)
+    return {JWT: {**bearer, **client.headers(pop=pop)}, DPOP_COMBINED: {**bearer, **combined}, "none": bearer}
+
+
+@table(
+    ("use", "path"),
+    {
+        "optional, Django REST framework": ("optional", "/api/attested/optional"),
+        "optional, a view": ("optional", "/api/view/attested/optional"),
+        "required, Django REST framework": ("required", "/api/attested"),
+        "required, a decorator": ("required", "/api/decorated/attested"),
+    },
+)
+@table(("changes", "at_server", "at_resource"), PROOFS)
+@pytest.mark.accepts("S1", "S2")
+@pytest.mark.refuses("S1", "S2")
+def test_the_proofs_that_go_with_an_access_token_are_those_that_the_resource_advertises(
+    signalling: AttestedClient,
+    http: Client,
+    settings: Any,
+    changes: dict[str, Any],
+    at_server: set[str],
+    at_resource: set[str],
+    use: str,
+    path: str,
+) -> None:
+    configure(settings, RESOURCE_ATTESTATION=use, **changes)
+    found = document(http, RESOURCE)
+    assert {*found[POP_METHODS]} == expected_methods(at_resource, use)
+    assert_algorithms(found, at_resource)
+    let_in = set()
+    for method, headers in resource_proofs(signalling, path).items():
+        response = signalling.http.get(path, headers=headers)
+        assert response.status_code in (200, 401)
+        let_in |= {method} if response.status_code == 200 else set()
+    assert let_in == {*found[POP_METHODS]}
+
+
+@pytest.mark.refuses("S1")
+def test_the_document_of_a_resource_without_attestations_says_nothing_of_them(http: Client, settings: Any) -> None:
+    configure(settings, ATTESTATION_SIGNAL="required")
+    found = document(http, RESOURCE)
+    assert not {POP_METHODS, ATTESTATION_ALGORITHMS, POP_ALGORITHMS, "challenge_endpoint"} & set(found)
+
+
+@pytest.mark.accepts("S2")
+def test_a_client_that_believes_the_document_of_the_resource_gets_in(
+    signalling: AttestedClient, http: Client, settings: Any
+) -> None:
+    """Audience, challenge and algorithm come from it alone."""
+    configure(settings, RESOURCE_ATTESTATION="required", RESOURCE="https://api.example.com/v1")
+    found = document(http, RESOURCE)
+    assert found["resource"] == "https://api.example.com/v1"
+    assert found["challenge_endpoint"] == f"{ISSUER}/oauth-client-attestation/resource-challenge"
+    answer = http.post(urlsplit(found["challenge_endpoint"]).path)
+    assert "no-store" in answer.headers["Cache-Control"]
+    pop = signalling.pop(audience=found["resource"], challenge=answer.json()["attestation_challenge"])
+    bearer = {"Authorization": f"Bearer {create_access_token(signalling.application)}"}
+    response = signalling.http.get("/api/attested", headers={**bearer, **signalling.headers(pop=pop)})
+    assert response.status_code == 200, response.content
+
+
+@pytest.mark.refuses("S2", "C2")
+def test_the_challenge_endpoint_of_the_resource_leaves_with_the_setting(http: Client, settings: Any) -> None:
+    configure(settings, RESOURCE_ATTESTATION="optional", CHALLENGE_ENDPOINT=False)
+    assert "challenge_endpoint" not in document(http, RESOURCE)
+    assert http.post("/oauth-client-attestation/resource-challenge").status_code == 404
+
+
+@table(
+    "changes",
+    {
+        "without DPoP": WITHOUT_DPOP,
+        "without nonces at resources": {"RESOURCE_DPOP_NONCE": "off", "METHODS": ["attest_jwt_client_auth"]},
+    },
+)
+def test_combined_mode_cannot_be_the_only_one_where_there_is_none(settings: Any, changes: dict[str, Any]) -> None:
+    """The list would be empty, and nothing accepted."""
+    configure(settings, POP_METHODS=[DPOP_COMBINED], **changes)
+    with pytest.raises(ImproperlyConfigured, match="POP_METHODS"):
+        app_settings.validate()
 
 
 # C2
@@ -216,7 +457,7 @@ def test_without_an_issuer_nothing_is_advertised(http: Client, settings: Any, pa
     configure(settings, ISSUER=None)
     found = document(http, path)
     assert set(before) - set(found) - {"device_authorization_endpoint"} == OURS
-    assert METHOD not in found[METHODS]
+    assert not {METHOD, COMBINED} & {*found[METHODS]}
 
 
 @pytest.mark.accepts("C2")
@@ -248,10 +489,11 @@ def test_a_site_extends_a_document_of_its_own(rf: Any) -> None:
     assert found == {
         "issuer": ISSUER,
         "token_endpoint": f"{ISSUER}/token",
-        METHODS: ["private_key_jwt", METHOD],
+        METHODS: ["private_key_jwt", METHOD, COMBINED],
         "challenge_endpoint": f"{ISSUER}/oauth-client-attestation/challenge",
         ATTESTATION_ALGORITHMS: ["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
         POP_ALGORITHMS: ["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
+        DPOP_ALGORITHMS: ["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
         PAR_ENDPOINT: f"{ISSUER}/o/par/",
     }
 

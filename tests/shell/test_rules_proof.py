@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from oauth_client_attestation.testing import ABSENT, AttesterBackend, ClientInst
 from tests.kit import (
     INTROSPECT,
     ISSUER,
+    NOW,
     REVOKE,
     TOKEN,
     AttestedClient,
@@ -29,16 +30,9 @@ from tests.kit import (
     table,
 )
 
-NOW = 1_800_000_000
 SKEW = 60
 MAX_AGE = 300
 LIFETIME = 300
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
 
 
 @pytest.fixture

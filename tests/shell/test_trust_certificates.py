@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -20,17 +20,10 @@ from oauth_client_attestation.testing import AttesterBackend
 from oauth_client_attestation.trust.jwks import parse_jwks
 from oauth_client_attestation.trust.registration import replace_anchors, replace_keys
 from tests.certificates import Chain, Issued, build_ca, build_leaf, make_chain, pem, x5c
-from tests.kit import AttestedClient, configure, create_application, register_attester, table
+from tests.kit import NOW, AttestedClient, configure, create_application, register_attester, table
 
 R = Reason
-NOW = 1_800_000_000
 DAY = 86400
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,15 +16,7 @@ from oauth_client_attestation.models import AttesterKey
 from oauth_client_attestation.testing import AttesterBackend
 from oauth_client_attestation.trust.jwks import parse_jwks
 from oauth_client_attestation.trust.registration import replace_keys
-from tests.kit import AttestedClient, configure, register_attester, table
-
-NOW = 1_800_000_000
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
+from tests.kit import NOW, AttestedClient, configure, register_attester, table
 
 
 def enter(client: AttestedClient, *backends: AttesterBackend) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,16 +12,9 @@ from oauth_client_attestation.conf import app_settings
 from oauth_client_attestation.core.errors import Reason
 from oauth_client_attestation.models import AttestationPolicy, Attester, AttesterKey
 from oauth_client_attestation.testing import ABSENT, AttesterBackend
-from tests.kit import ISSUER, AttestedClient, configure, create_application, register_attester, table
+from tests.kit import ISSUER, NOW, AttestedClient, configure, create_application, register_attester, table
 
 R = Reason
-NOW = 1_800_000_000
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
 
 
 def signed_by(client: AttestedClient, backend: AttesterBackend, **changes: Any) -> dict[str, str]:

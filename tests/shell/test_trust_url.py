@@ -16,19 +16,12 @@ from oauth_client_attestation.models import Attester, AttesterKey
 from oauth_client_attestation.testing import AttesterBackend
 from oauth_client_attestation.trust.fetching import FetchOutcome
 from tests.key_server import KeyServer, allow, register_by_url
-from tests.kit import DOORS, AttestedClient, Door, create_application, register_attester, table
+from tests.kit import DOORS, NOW, AttestedClient, Door, create_application, register_attester, table
 
 # Nothing is fetched inside a transaction, so these tests have none of their own.
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOW = 1_800_000_000
 INTERVAL, LIFETIME = 60, 3600
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
 
 
 @pytest.fixture

@@ -24,18 +24,11 @@ from oauth_client_attestation.trust.refresh import fetch_now
 from oauth_client_attestation.trust.registration import replace_keys
 from tests.attester_server import send
 from tests.key_server import KeyServer, allow, register_by_url
-from tests.kit import AttestedClient, register_attester, table
+from tests.kit import NOW, AttestedClient, register_attester, table
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOW = 1_800_000_000
 INTERVAL, LIFETIME, STALE = 60, 3600, 86400
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
 
 
 @pytest.fixture

@@ -17,21 +17,14 @@ from oauth_client_attestation.testing import AttesterBackend
 from oauth_client_attestation.trust.fetching import FetchOutcome
 from tests.attester_server import JSON, drip, repeat, response, send
 from tests.key_server import KeyServer, allow, register_by_url
-from tests.kit import AttestedClient, configure, register_attester, table
+from tests.kit import NOW, AttestedClient, configure, register_attester, table
 
 # Nothing is fetched inside a transaction, so these tests have none of their own.
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOW = 1_800_000_000
 INTERVAL, LIFETIME, MAX_STALE = 60, 3600, 86400
 #: Seconds that a whole fetch may take, and that a request which waits for it may take on a busy machine.
 TIMEOUT, PATIENCE = 1, 3
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
 
 
 @pytest.fixture

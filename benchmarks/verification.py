@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from oauth_client_attestation.core.challenge import Challenges
 from oauth_client_attestation.core.headers import HeaderFields
-from oauth_client_attestation.core.jose import parse_public_key
+from oauth_client_attestation.core.jwk import parse_public_key
 from oauth_client_attestation.core.memory import AttestationMemory
 from oauth_client_attestation.core.results import Evidence, Policy, TrustedKey
 from oauth_client_attestation.core.verify import peek_request, verify_request

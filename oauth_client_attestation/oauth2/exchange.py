@@ -66,6 +66,7 @@ class AttestationExchange:
     :ivar proven_with_token: the DPoP proof whose ``ath`` was compared with an access token; None until then.
     :ivar introspected: what is stored of the token that is being introspected; None where there is none.
     :ivar attested_resources: what was verified for which resource, by its identifier.
+    :ivar refused_attestations: the refusal of each question about an attestation, which is not asked twice.
     :ivar attested_before_token: whether any of that was verified before there was an access token to compare with.
     :ivar pushed: whether this is an authorization request that is, or was, pushed (RFC 9126).
     :ivar pushed_by: the instance that pushed it earlier; None where nobody did or the client is not attested.
@@ -86,6 +87,7 @@ class AttestationExchange:
         self.proven_with_token: VerifiedDpopProof | None = None
         self.introspected: StoredToken | None = None
         self.attested_resources: dict[str, Evidence] = {}
+        self.refused_attestations: dict[Any, ClientAttestationError] = {}
         self.attested_before_token = False
         self.pushed = False
         self.pushed_by: ClientInstance | None = None

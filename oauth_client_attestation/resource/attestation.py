@@ -42,12 +42,16 @@ def attestation_of(
     exchange = exchange_for(request)
     audience = resource or app_settings.resource
     known = None if audience is None else exchange.attested_resources.get(audience)
+    question = (audience, required, None if methods is None else frozenset(methods))
+    if question in exchange.refused_attestations:  # REST framework's pages ask again for each form on them
+        raise exchange.refused_attestations[question]
     try:
         if known is not None and methods is not None and wire.POP_METHODS[known.method] not in methods:
             raise ClientAttestationError(Reason.METHOD_NOT_ALLOWED)
         evidence = known or _evidence(exchange, audience, required=required, methods=methods)
     except ClientAttestationError as error:
         exchange.refuse_at_resource(error, application_id=_application_id(exchange))
+        exchange.refused_attestations[question] = error
         raise
     if evidence is not None and audience is not None:
         exchange.attested_resources[audience] = evidence

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
 from django.views.generic import View
 from oauth2_provider.views.mixins import ClientProtectedResourceMixin
 
 from oauth_client_attestation.challenges import fresh_resource_challenge
+from oauth_client_attestation.core.errors import ClientAttestationError, Reason
+from oauth_client_attestation.resource.attestation import attestation_of
 from oauth_client_attestation.resource.decorators import protected_resource
 from oauth_client_attestation.resource.views import ClientAttestationMixin, client_attestation
+from oauth_client_attestation.signals import client_attestation_refused
 from oauth_client_attestation.testing import AttesterBackend
 from tests.kit import AttestedClient, configure, create_access_token
 from tests.shell.test_documents import Published, Site, site  # noqa: F401  (a fixture is found by name)
@@ -32,7 +36,19 @@ def outside(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"hello": "anybody"})
 
 
-urlpatterns = [path("async", Async.as_view()), path("outside", outside), path("", include("testproject.urls"))]
+def again(request: HttpRequest) -> HttpResponse:
+    for _ in range(3):
+        with suppress(ClientAttestationError):
+            attestation_of(request)
+    return HttpResponse(status=401)
+
+
+urlpatterns = [
+    path("again", again),
+    path("async", Async.as_view()),
+    path("outside", outside),
+    path("", include("testproject.urls")),
+]
 
 
 @pytest.mark.refuses("S1", "H5", "K1")
@@ -106,3 +122,19 @@ def test_a_door_gives_its_own_challenge_though_middleware_has_looked_for_a_token
     assert response.json()["error"] == "use_attestation_challenge"
     pop = attested.pop(challenge=response.headers["OAuth-Client-Attestation-Challenge"])
     assert attested.post(data=data, headers={**attested.headers(pop=pop), **stray}).status_code == 200
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.refuses("E6", "S2")
+def test_a_refusal_that_is_asked_for_again_in_one_request_is_reported_once(attested: AttestedClient) -> None:
+    reasons: list[Reason] = []
+
+    def note(*, reason: Reason, **kwargs: Any) -> None:
+        reasons.append(reason)
+
+    client_attestation_refused.connect(note)
+    try:
+        assert attested.http.get("/again").status_code == 401
+    finally:
+        client_attestation_refused.disconnect(note)
+    assert reasons == [Reason.ATTESTATION_REQUIRED]

@@ -6,7 +6,7 @@ last longer, since proofs are signed before a run, which takes a while on a slow
 
 import os
 
-from testproject.settings import *  # noqa: F403
+from testproject.settings import *  # noqa: F403  (settings build on settings)
 from testproject.settings import CACHES, DATABASES, OAUTH_CLIENT_ATTESTATION, database
 
 OAUTH_CLIENT_ATTESTATION = {**OAUTH_CLIENT_ATTESTATION, "CHALLENGE_LIFETIME": 3600}

@@ -371,7 +371,7 @@ def host_alone() -> Any:
 def forget_oauthlib_cores(view_class: type = OAuthLibMixin) -> None:
     """Forget the validators and servers that views keep in a class attribute, which their subclasses inherit."""
     if "_oauthlib_core" in vars(view_class):
-        del view_class._oauthlib_core  # type: ignore[attr-defined]
+        del view_class._oauthlib_core  # type: ignore[attr-defined]  # the host's
     for subclass in view_class.__subclasses__():
         forget_oauthlib_cores(subclass)
 

@@ -38,7 +38,7 @@ class PresentationAuth(AuthBase):
             self._ask(endpoint)
         exchange = Exchange(self.presentation, method, url)
         r.headers.update(exchange.fields())
-        r.register_hook("response", self._answered(exchange, r))  # type: ignore[no-untyped-call]
+        r.register_hook("response", self._answered(exchange, r))  # type: ignore[no-untyped-call]  # by its stubs
         return r
 
     def _ask(self, endpoint: str) -> None:

@@ -204,4 +204,4 @@ def _put_into_form(request: HttpRequest, name: str, value: str) -> None:
     form = request.POST.copy()
     form[name] = value
     # The stubs let POST be only what Django parsed, which cannot be changed.
-    request.POST = form  # type: ignore[assignment]
+    request.POST = form  # type: ignore[assignment]  # as above

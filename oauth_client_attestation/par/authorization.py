@@ -74,7 +74,7 @@ class PushedAuthorizationMixin(_View):
             if "login" in request.GET.get("prompt", "").split():
                 return self._login_required()
             # The stubs let POST and GET be only what Django parsed.
-            request.POST = self._pushed_form(request, scopes, credentials)  # type: ignore[assignment]
+            request.POST = self._pushed_form(request, scopes, credentials)  # type: ignore[assignment]  # as above
         response: HttpResponseBase = super().post(request, *args, **kwargs)
         return response
 
@@ -155,7 +155,7 @@ class PushedAuthorizationMixin(_View):
         exchange = exchange_for(request)
         exchange.pushed, exchange.pushed_by = True, pushed.instance
         # As above: from here on the view sees what was pushed.
-        request.GET = visit.query()  # type: ignore[assignment]
+        request.GET = visit.query()  # type: ignore[assignment]  # as above
 
     @contextmanager
     def _as_pushed(self, request: HttpRequest) -> Iterator[None]:

@@ -87,7 +87,7 @@ class OAuth2TokenMiddleware(_AccessTokenMiddleware):
         if oauth_request.user is not None:
             request.user = oauth_request.user
             # Where AuthenticationMiddleware, if it comes later, and request.auser() look first.
-            request._cached_user = request._acached_user = oauth_request.user  # type: ignore[attr-defined]
+            request._cached_user = request._acached_user = oauth_request.user  # type: ignore[attr-defined]  # as the host's does
 
 
 class OAuth2ExtraTokenMiddleware(_AccessTokenMiddleware):
@@ -96,7 +96,7 @@ class OAuth2ExtraTokenMiddleware(_AccessTokenMiddleware):
     def _adopt(self, request: HttpRequest, oauth_request: Any) -> None:
         # The host takes an ID token for an access token as well, which is a row of another kind.
         if isinstance(oauth_request.access_token, get_access_token_model()):
-            request.access_token = oauth_request.access_token  # type: ignore[attr-defined]
+            request.access_token = oauth_request.access_token  # type: ignore[attr-defined]  # as the host's does
 
 
 def _has_token(request: HttpRequest) -> bool:

@@ -134,7 +134,7 @@ def test_the_pages_snippets_work_in_authlibs_django_integration(server, instance
     scope["client"].close()
     assert scope["client"].token["access_token"] == "t"
 
-    exec(snippet("class AttestedApp"), scope)  # noqa: S102
+    exec(snippet("class AttestedApp"), scope)  # noqa: S102  # the page's own example
     server.will(200, {}, metadata)
     server.will(200, {}, TOKEN)
     app = scope["oauth"].create_client("as")

@@ -92,7 +92,7 @@ def _as_they_answer(connections: Sequence[socket.socket]) -> Iterator[socket.soc
                 raise TimeoutError(f"{len(selector.get_map())} of {len(connections)} requests got no answer")
             for key, _ in ready:
                 selector.unregister(key.fileobj)
-                yield key.fileobj  # type: ignore[misc]
+                yield key.fileobj  # type: ignore[misc]  # a socket here
 
 
 def _read(connection: socket.socket) -> Answer:

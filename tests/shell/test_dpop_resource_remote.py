@@ -258,7 +258,7 @@ def test_the_resource_server_says_who_it_is() -> None:
         ):
             get_access_token_model().objects.all().delete()
             url = noting.url(path="/introspect")
-            with provider(RESOURCE_SERVER_INTROSPECTION_URL=url, **credentials):  # type: ignore[arg-type]
+            with provider(RESOURCE_SERVER_INTROSPECTION_URL=url, **credentials):  # type: ignore[arg-type]  # names from a table
                 assert as_bearer().status_code == 200
             assert field in sent.pop()
 

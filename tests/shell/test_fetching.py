@@ -220,7 +220,7 @@ def test_a_url_that_is_refused_before_anything_is_asked(
         "octal": "0177.0.0.1",
         "two parts": "127.1",
         "zero": "0",
-        "the unspecified address": "0.0.0.0",  # noqa: S104
+        "the unspecified address": "0.0.0.0",  # noqa: S104  # an address to refuse
         "IPv6 loopback": "[::1]",
         "IPv6 unspecified": "[::]",
         "mapped": "[::ffff:127.0.0.1]",
@@ -344,7 +344,7 @@ def test_an_entry_that_is_no_host(settings: Any, value: Any) -> None:
         **{
             address: (address, False)
             for address in (
-                *("0.0.0.0", "0.1.2.3", "10.1.2.3", "100.64.0.0", "100.127.255.255", "127.0.0.1"),  # noqa: S104
+                *("0.0.0.0", "0.1.2.3", "10.1.2.3", "100.64.0.0", "100.127.255.255", "127.0.0.1"),  # noqa: S104  # an address to refuse
                 *("169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.8", "192.0.2.1", "192.88.99.1"),
                 *("192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1"),
                 *("224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255"),
@@ -408,7 +408,7 @@ def test_tls_is_for_the_name_of_the_url(
     name = f"keys.{NAME}"
     asked_for = []
     tls = authority.server(tmp_path, name)
-    tls.sni_callback = lambda connection, asked, context: asked_for.append(asked)  # type: ignore[assignment]
+    tls.sni_callback = lambda connection, asked, context: asked_for.append(asked)  # type: ignore[assignment]  # its result is ignored
     with serving(settings, send(ANSWER), tls=tls, host=name) as server:
         resolve([("127.0.0.1", server.port)])
         assert len(fetch_jwk_set(server.url(name), tls=authority.context())) == 1

@@ -411,11 +411,11 @@ def test_a_missing_record_is_made_under_the_lock(attested: AttestedClient) -> No
         attester = "Acme"
         thumbprint = attested.instance.thumbprint
 
-    made = instances.hold(gone, application_id=attested.application.pk, attestation=Attestation())  # type: ignore[arg-type]
+    made = instances.hold(gone, application_id=attested.application.pk, attestation=Attestation())  # type: ignore[arg-type]  # a stand-in
     assert (made.pk, made.attester) == (attested.record().pk, attested.attester)
     instances.block(attested.application.pk, attested.instance.thumbprint)
     with pytest.raises(ClientAttestationError) as error:
-        instances.hold(made, application_id=attested.application.pk, attestation=Attestation())  # type: ignore[arg-type]
+        instances.hold(made, application_id=attested.application.pk, attestation=Attestation())  # type: ignore[arg-type]  # a stand-in
     assert error.value.reason is Reason.INSTANCE_BLOCKED
 
 

@@ -61,7 +61,7 @@ COMBINED = [{**TOKEN, **DPOP, **ATTESTATION}]
 def schema_of(some: Any) -> Any:
     """Return the schema of a site with this view alone, which has to be valid OpenAPI."""
     # Here only, so that the site below shows that it needs no import.
-    import oauth_client_attestation.contrib.rest_framework.openapi  # noqa: F401
+    import oauth_client_attestation.contrib.rest_framework.openapi  # noqa: F401  (importing registers it)
 
     schema = SchemaGenerator(patterns=[path("api", some.as_view())]).get_schema(request=None, public=True)
     validate_schema(schema)

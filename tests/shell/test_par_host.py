@@ -142,7 +142,7 @@ def test_an_attested_request_without_pkce_cannot_be_pushed(pusher: Pusher) -> No
 @pytest.mark.refuses("B3")
 def test_a_tampered_code_challenge(pusher: Pusher, monkeypatch: Any, required: bool, error: str | None) -> None:
     """What comes of it belongs to no instance, as a request that was not pushed."""
-    application = type(pusher.attested.application)  # type: ignore[union-attr]
+    application = type(pusher.attested.application)  # type: ignore[union-attr]  # there is one
     monkeypatch.setattr(application, "require_pushed_authorization_requests", required, raising=False)
     redirect = answer_of(decide(pusher, code_challenge="f" * 43))
     assert redirect.get("error") == error

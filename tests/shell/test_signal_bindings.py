@@ -238,7 +238,7 @@ def test_no_token_over_the_front_channel(
 def test_where_it_is_optional_there_are_tokens_over_the_front_channel(
     grant: str,
     response_type: str,
-    settings: Any,  # noqa: F811
+    settings: Any,  # noqa: F811  (a fixture)
 ) -> None:
     client = {"authorization_grant_type": grant, "redirect_uris": REDIRECT_URI, "algorithm": "RS256"}
     Signaller().enter("optional", settings, **client)

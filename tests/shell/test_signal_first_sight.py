@@ -54,7 +54,7 @@ urlpatterns = [
 @pytest.mark.refuses("S1", "H5", "K1")
 @pytest.mark.parametrize("use", ["optional", "required"])
 def test_nothing_is_fetched_for_an_unknown_client_that_sends_a_bad_attestation(
-    site: Site,  # noqa: F811
+    site: Site,  # noqa: F811  (a fixture)
     settings: Any,
     use: str,
 ) -> None:
@@ -70,7 +70,7 @@ def test_nothing_is_fetched_for_an_unknown_client_that_sends_a_bad_attestation(
 @pytest.mark.accepts("K1")
 @pytest.mark.parametrize("use", ["optional", "required"])
 def test_an_attested_client_is_known_at_first_sight_whatever_others_signal(
-    site: Site,  # noqa: F811
+    site: Site,  # noqa: F811  (a fixture)
     settings: Any,
     use: str,
 ) -> None:

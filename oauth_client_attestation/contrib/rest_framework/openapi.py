@@ -68,11 +68,11 @@ class AttestedTokenScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
         """Return what each name stands for."""
-        token = super().get_security_definition(auto_schema)  # type: ignore[no-untyped-call]
+        token = super().get_security_definition(auto_schema)  # type: ignore[no-untyped-call]  # as above
         return [_DEFINITIONS.get(name, token) for name in self.name]
 
     def _tokens(self, auto_schema: Any) -> Iterator[_Requirement]:
-        by_scope = super().get_security_requirement(auto_schema)  # type: ignore[no-untyped-call]
+        by_scope = super().get_security_requirement(auto_schema)  # type: ignore[no-untyped-call]  # as above
         # None if no permission asks for a scope: the token is needed all the same.
         ways = by_scope if isinstance(by_scope, list) else [by_scope or {str(self.name): []}]
         yield from ways
